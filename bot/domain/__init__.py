@@ -1,0 +1,1 @@
+"""Protocols, time arithmetic and rules: plain values and functions, no I/O."""

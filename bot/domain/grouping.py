@@ -1,0 +1,181 @@
+"""Which steps go as one message, and which messages the caps leave out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
+
+from bot.domain.facts import Delivered, Planned
+from bot.domain.protocol import Kind, Step
+from bot.domain.times import QuietHours, is_quiet, local_date
+
+DAILY_CAP = 2
+SESSION_CAP = 10
+NOON = time(12, 0)
+
+_NEVER_DROPPED = frozenset({Kind.CARD, Kind.CONFIRM, Kind.LATE_CHECK})
+# The first is dropped first; a step with several kinds counts as its last one here.
+_DROP_ORDER = (
+    Kind.PHOTO,
+    Kind.MAINT,
+    Kind.BOOK,
+    Kind.ADVICE,
+    Kind.LIFT,
+    Kind.PREP,
+    Kind.REVIEW,
+    Kind.CHECK,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Steps that go as one message; its name is that of its first step."""
+
+    members: tuple[Planned, ...]
+    due_at: datetime
+    expires_at: datetime
+
+    @property
+    def name(self) -> str:
+        """A name that no other group of the patient has, and that a replan gives again."""
+        return f"{self.members[0].visit}/{self.members[0].step.id}"
+
+    @property
+    def asked(self) -> bool:
+        """Whether it answers the person's own action; asked and unasked steps never mix."""
+        return self.members[0].asked
+
+
+def family(step: Step) -> str | None:
+    """The question a step asks, for steps that may merge; None for those that stay apart."""
+    if Kind.CARD in step.kinds:
+        return "card"
+    if Kind.CHECK in step.kinds and (step.safety or Kind.LIFT not in step.kinds):
+        return "check"
+    if Kind.LIFT in step.kinds:
+        return "lift"
+    return "prep" if Kind.PREP in step.kinds else None
+
+
+def drop_rank(step: Step) -> int | None:
+    """How late a cap drops a step, 0 first; None when it never does."""
+    if step.safety or not _NEVER_DROPPED.isdisjoint(step.kinds):
+        return None
+    if step.repeat_of is not None and Kind.MAINT in step.kinds:
+        return 0
+    if step.repeat_of is not None and Kind.BOOK in step.kinds:
+        return 1
+    return 2 + max(_DROP_ORDER.index(kind) for kind in step.kinds)
+
+
+def merge(
+    going: Iterable[Planned], floors: dict[str, datetime], zone: ZoneInfo, quiet: QuietHours
+) -> tuple[Group, ...]:
+    """Every going step in exactly one group: same family, same half of a local day, asked alike.
+
+    ``floors`` holds for each visit the time before which nothing of it may go. Steps that cannot
+    go together (one expires before the other may go) stay apart.
+    """
+    alike: dict[tuple[object, ...], list[Group]] = defaultdict(list)
+    # A stable sort, so that steps due together keep the order of visits and protocol.
+    for step in sorted(going, key=lambda planned: _due(planned)):
+        local = _due(step).astimezone(zone)
+        question = family(step.step)
+        key = (
+            question or (step.visit, step.step.id),
+            local.date(),
+            local.time() < NOON,
+            step.asked,
+        )
+        groups = alike[key]
+        joined = _join((*groups[-1].members, step), floors, zone, quiet) if groups else None
+        if joined is not None:
+            groups[-1] = joined
+        else:
+            groups.append(Group((step,), _due(step), _expires(step)))
+    found = [group for groups in alike.values() for group in groups]
+    return tuple(sorted(found, key=lambda group: group.due_at))
+
+
+def within_caps(
+    groups: Iterable[Group],
+    sessions: dict[str, str],
+    delivered: Sequence[Delivered],
+    zone: ZoneInfo,
+) -> frozenset[str]:
+    """The names of the groups that may go: 2 unasked a local day, 10 a session, most needed first.
+
+    ``sessions`` holds for each visit the session it counts to. What is never dropped always goes,
+    and takes its place before the others do.
+    """
+    days: dict[date, int] = defaultdict(int)
+    totals: dict[str, int] = defaultdict(int)
+    for day, counted in _delivered_messages(delivered):
+        days[day] += 1
+        for session in counted:
+            totals[session] += 1
+    kept = set()
+    for group in sorted(groups, key=_need):
+        if group.asked:
+            kept.add(group.name)
+            continue
+        day = local_date(group.due_at, zone)
+        counted = {sessions[member.visit] for member in group.members}
+        full = days[day] >= DAILY_CAP or any(totals[s] >= SESSION_CAP for s in counted)
+        if full and _rank(group) is not None:
+            continue
+        kept.add(group.name)
+        days[day] += 1
+        for session in counted:
+            totals[session] += 1
+    return frozenset(kept)
+
+
+def _join(
+    members: tuple[Planned, ...], floors: dict[str, datetime], zone: ZoneInfo, quiet: QuietHours
+) -> Group | None:
+    safety = [_due(member) for member in members if member.step.safety]
+    due = min(safety) if safety else max(_due(member) for member in members)
+    expires = min(_expires(member) for member in members)
+    for member in members:
+        # What lifts a limit must not go while the limit is still on.
+        if Kind.LIFT in member.step.kinds and due < _due(member):
+            return None
+        if due < floors[member.visit]:
+            return None
+        free = member.asked or member.step.quiet_exempt
+        if not free and is_quiet(due, zone, quiet):
+            return None
+    return Group(members, due, expires) if due < expires else None
+
+
+def _delivered_messages(delivered: Sequence[Delivered]) -> list[tuple[date, set[str]]]:
+    messages: dict[object, tuple[date, set[str]]] = {}
+    for item in delivered:
+        if item.unasked:
+            name = (item.group, item.day) if item.group else (item.visit, item.step, item.day)
+            messages.setdefault(name, (item.day, set()))[1].add(item.session)
+    return list(messages.values())
+
+
+def _rank(group: Group) -> int | None:
+    ranks = [drop_rank(member.step) for member in group.members]
+    return None if None in ranks else max(rank for rank in ranks if rank is not None)
+
+
+def _need(group: Group) -> tuple[bool, int, datetime]:
+    rank = _rank(group)
+    return rank is not None, -(rank or 0), group.due_at
+
+
+def _due(planned: Planned) -> datetime:
+    if planned.due_at is None:
+        raise ValueError(f"{planned.step.id} has no time and cannot be merged")
+    return planned.due_at
+
+
+def _expires(planned: Planned) -> datetime:
+    if planned.expires_at is None:
+        raise ValueError(f"{planned.step.id} has no end and cannot be merged")
+    return planned.expires_at

@@ -1,0 +1,151 @@
+"""May this message go, now? Asked when it is dispatched and again right before it is sent."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.domain.states import CourseState, Lane, PatientState, Reason, ReminderState
+
+# An unanswered send is looked at again after this long (promises.md 2.2, rule 4).
+COOL_DOWN = timedelta(seconds=60)
+UNDO_WINDOW = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is true of a message to a patient at the moment of asking."""
+
+    lane: Lane
+    unasked: bool
+    safety: bool
+    expires_at: datetime | None
+    patient: PatientState
+    course: CourseState | None
+    paused: bool
+    quiet: bool
+    condition: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """It may go now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now; ask again on the next round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """It will not go, and why."""
+
+    reason: Reason
+
+
+Verdict = Go | Wait | Drop
+
+_STATE_REASONS = {
+    PatientState.STOPPED: Reason.STOPPED,
+    PatientState.UNREACHABLE: Reason.BLOCKED,
+    PatientState.ERASED: Reason.ERASED,
+}
+
+
+def may_go(standing: Standing, now: datetime) -> Verdict:
+    """Return whether the message goes, waits or is dropped; ``now`` is aware UTC.
+
+    Answers to a person's own action go in every state but *erased*: STOP ends reminders, never
+    help (promises.md C5).
+    """
+    if standing.expires_at is not None and now >= standing.expires_at:
+        return Drop(Reason.TOO_LATE)
+    if standing.patient is PatientState.ERASED:
+        return Drop(Reason.ERASED)
+    if standing.lane in (Lane.DANGER, Lane.REPLY):
+        return Go()
+    if standing.patient is not PatientState.ACTIVE:
+        return Drop(_STATE_REASONS.get(standing.patient, Reason.NOT_ACTIVE))
+    if standing.course is not None and standing.course is not CourseState.ACTIVE:
+        return Drop(Reason.COURSE_STOPPED)
+    if standing.condition is not None:
+        return Drop(standing.condition)
+    if standing.paused and not standing.safety:
+        return Wait()
+    if standing.quiet and standing.unasked:
+        return Wait()
+    return Go()
+
+
+_SKIPPED = {
+    Reason.BOOKED,
+    Reason.CONFIRMED,
+    Reason.GAP_SHORT,
+    Reason.NEXT_VISIT_NEAR,
+    Reason.NOT_LATEST,
+    Reason.DECLINED,
+    Reason.CAP,
+    Reason.QUIET_HOURS,
+    Reason.JOINED_LATE,
+    Reason.FOLDED,
+}
+CONDITIONS = frozenset(
+    {
+        Reason.BOOKED,
+        Reason.CONFIRMED,
+        Reason.GAP_SHORT,
+        Reason.NEXT_VISIT_NEAR,
+        Reason.NOT_LATEST,
+    }
+)
+
+
+def state_for(reason: Reason) -> ReminderState:
+    """Return the final state of a reminder that ends for ``reason`` before it was sent."""
+    if reason in _SKIPPED:
+        return ReminderState.SKIPPED
+    if reason in (Reason.TOO_LATE, Reason.PAUSED):
+        return ReminderState.EXPIRED
+    return ReminderState.CANCELLED
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The message is queued once more after the cool-down, marked as a possible repeat."""
+
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The message stays unconfirmed: nobody knows, and it is not said again."""
+
+
+def after_unknown(
+    lane: Lane, method: str, maybe_copies: int, *, heard_since: bool
+) -> Repeat | GiveUp:
+    """Return what follows a send whose result nobody knows (promises.md 2.2; design.md 9).
+
+    ``maybe_copies`` counts the sends of this message with an unknown result, this one included.
+    """
+    if method == "edit":
+        return Repeat(marked=False)
+    if lane is Lane.DANGER:
+        return Repeat(marked=False)
+    if maybe_copies > 1 or lane is Lane.COURTESY:
+        return GiveUp()
+    if lane is Lane.REPLY:
+        return GiveUp() if heard_since else Repeat(marked=False)
+    return Repeat(marked=True)
+
+
+def reopens(state: ReminderState, reason: Reason | None, *, moved: bool, holds_again: bool) -> bool:
+    """Say whether a finished step may come again as a new round.
+
+    It may after its visit moved to another date, after a cancelled plan was taken up again, and
+    when a condition that failed holds again (design.md 9, Planner).
+    """
+    if moved:
+        return True
+    if state is ReminderState.CANCELLED:
+        return True
+    return state is ReminderState.SKIPPED and reason in CONDITIONS and holds_again

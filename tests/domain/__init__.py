@@ -1,0 +1,1 @@
+"""Tables and properties of the domain: no fixture, no clock, no database."""
