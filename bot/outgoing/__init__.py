@@ -1,0 +1,1 @@
+"""Words rendered, buttons built, and the one place where a message is sent."""

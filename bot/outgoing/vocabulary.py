@@ -1,0 +1,479 @@
+"""The one table of every text that the code asks for, and of every value that a text may use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.domain.states import (
+    Level,
+    MessageState,
+    PatientState,
+    Reason,
+    ReminderState,
+    VisitState,
+)
+
+LONGEST_CARE = 350
+LONGEST_CARD = 900
+LONGEST_LIST = 4096
+LONGEST_CAPTION = 1023
+"""Of a picture: Telegram takes 1,024 characters."""
+
+# A name that would break the markup, call code, turn the line around, and count as one letter.
+_HOSTILE = '</b><b>&amp;<a href="https://x.example">{{ 7*7 }}</a> \u202e\u200f"\'\\ 😀é'
+_HOSTILE_GROUPS = [{"ends": _HOSTILE, "items": [_HOSTILE, _HOSTILE]}]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value that a text may use: what it means, and samples to try a text with."""
+
+    meaning: str
+    plain: object
+    hostile: object = _HOSTILE
+    others: tuple[object, ...] = ()
+    """Further shapes that the value takes: absent, false, empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that the code asks for: its values beside the common ones, what it must keep to."""
+
+    extra: tuple[str, ...] = ()
+    unasked: bool = False
+    longest: int = LONGEST_CARE
+    always: tuple[str, ...] = ()
+    """Values that are never absent or empty here, though they may be elsewhere."""
+
+
+_LIMITS = [
+    {"ends": "Wed 12 March, 15:40", "items": ["touching or rubbing", "make-up"]},
+    {"ends": "Fri 14 March, 18:00", "items": ["gym or hard exercise"]},
+]
+
+_STEP = {"when": "Wed 12 March, 10:00", "what": "a check"}
+_COURSE: Mapping[str, object] = {
+    "treatment": "mesotherapy, face",
+    "sessions": 2,
+    "day": 0,
+    "last": "Mon 10 March, 14:30",
+    "next": "Mon 7 April, 14:30",
+    "confirmed": True,
+    "target": None,
+    "stopped": False,
+}
+_NOT_BEGUN = {"sessions": 0, "day": None, "last": None, "next": None, "confirmed": False}
+
+VARIABLES: Mapping[str, Variable] = {
+    # The clinic and the patient: every text may use these.
+    "sender": Variable("the clinic's short sender name", "Lumen"),
+    "clinic": Variable("the clinic's full name", "Lumen Clinic"),
+    "clinic_phone": Variable("the clinic's phone number", "+44 20 7946 0000"),
+    "emergency_number": Variable("the emergency number at the clinic", "112"),
+    "urgent_number": Variable("whom to call when the clinic does not answer", "111"),
+    "urgent_place": Variable("where to go then", "the city hospital"),
+    "clinic_hours": Variable("opening hours", "Mon to Fri, 09:00 to 18:00", others=(None,)),
+    "first_name": Variable("the patient's first name or code", "Ana"),
+    "practitioner": Variable("the treating practitioner's name", "Nour"),
+    "quiet_start": Variable("when quiet hours begin", "21:00"),
+    "quiet_end": Variable("when quiet hours end", "08:30"),
+    "max_per_day": Variable("unasked messages a day at most", 2, 2),
+    "retention_days": Variable("days until data are deleted", 365, 365),
+    "other_zone": Variable("the patient's zone is not the clinic's", False, True, (True,)),
+    # Steps.
+    "limits": Variable("limits still on, by end: ends, items", _LIMITS, _HOSTILE_GROUPS, ([],)),
+    "ended": Variable(
+        "limits that end with this step",
+        ["gym or hard exercise", "hot baths or hot showers"],
+        [_HOSTILE, _HOSTILE],
+        ([],),
+    ),
+    "still": Variable("limits on after this step: ends, items", _LIMITS, _HOSTILE_GROUPS, ([],)),
+    "t24": Variable("when the 24-hour limits end", "Wed 12 March, 15:40"),
+    "t24_past": Variable("the 24-hour limits have ended", False, True, (True,)),
+    "visit_date": Variable("the visit's date at the clinic", "Mon 10 March"),
+    "visit_time": Variable("the visit's clock time at the clinic", "14:30"),
+    "clinic_city": Variable("the clinic's city, if its zone differs", "Berlin", others=(None,)),
+    "target_date": Variable("the date planned for a next visit", "Mon 10 March"),
+    "n_months": Variable("months since the latest visit", 3, 3, (1,)),
+    "corrected": Variable("a card told before is replaced", False, True, (True,)),
+    "late": Variable("the patient joined after the session", False, True, (True,)),
+    "next_date": Variable("the next message's date, if any", "Fri 14 March", others=(None,)),
+    "sunscreen_from": Variable(
+        "the first day of sunscreen, if to come", "Wed 12 March", others=(None,)
+    ),
+    "maybe_repeat": Variable("this message may arrive twice", False, True, (True,)),
+    # Joining.
+    "now_hhmm": Variable("the clock time at the clinic", "15:40"),
+    # Plan, limits, visits.
+    "steps": Variable(
+        "planned messages: when, what; for a practitioner state and reason too",
+        [{**_STEP, "state": "planned", "reason": None}],
+        [{"when": _HOSTILE, "what": _HOSTILE, "state": _HOSTILE, "reason": _HOSTILE}],
+        ([{**_STEP, "state": "not sent", "reason": "a visit is booked"}], []),
+    ),
+    "visit": Variable("the next visit as day and time", "Mon 10 March, 14:30", others=(None,)),
+    "paused_until": Variable("the last day of a pause", "Mon 10 March", others=(None,)),
+    "what": Variable("what a patient asked about", "gym or hard exercise"),
+    "ends": Variable("when it ends", "Fri 14 March, 18:00"),
+    "ended_at": Variable("when it ended", "Fri 14 March, 18:00"),
+    "hours_left": Variable("whole hours until then", 50, 50, (0, 1, 48)),
+    "more": Variable(
+        "further limits asked about: what, ends",
+        [{"what": "sunbed", "ends": "Tue 18 March, 10:00"}],
+        [{"what": _HOSTILE, "ends": _HOSTILE}],
+        ([],),
+    ),
+    "visits": Variable(
+        "visits: when, state_label; for a practitioner when, patient, state",
+        [{"when": "14:30", "state_label": "booked", "patient": "Ana", "state": "booked"}],
+        [dict.fromkeys(("when", "state_label", "patient", "state"), _HOSTILE)],
+        ([],),
+    ),
+    # Answers.
+    "expected_line": Variable("what is common at this stage", "Mild redness is common."),
+    "later_date": Variable("when booking is asked again", "Fri 14 March"),
+    "until": Variable("the last day of a pause", "Tue 18 March"),
+    "commands": Variable(
+        "commands: name, description",
+        [{"name": "plan", "description": "See what comes next"}],
+        [{"name": _HOSTILE, "description": _HOSTILE}],
+    ),
+    # Errors.
+    "name": Variable("what a practitioner named", "scarf"),
+    "known": Variable("the names that exist", ["meso", "peel"], [_HOSTILE, _HOSTILE]),
+    "typed": Variable("what a person typed", "31 February"),
+    "patient": Variable("a patient's name, for a practitioner", "Ana"),
+    "longest": Variable("how many characters a name has at most", 64, 64),
+    # Alerts.
+    "level": Variable("the level's name in code", "tell_clinic", others=("urgent", "emergency")),
+    "level_label": Variable("the level in words", "URGENT"),
+    "treatment": Variable("the treatment's name", "mesotherapy, face", others=(None,)),
+    "day": Variable("days since the session; of a day's list its date", 1, others=(0,)),
+    "reported": Variable("what was reported", "the skin is not calm"),
+    "answer": Variable("the button that was tapped", "Worse", others=(None,)),
+    "account": Variable("an account's name and @username", "Ana @ana_b"),
+    "not_confirmed": Variable("nobody confirmed the account yet", False, True, (True,)),
+    "is_test": Variable("from a test course", False, True, (True,)),
+    "owner": Variable("who looks after a report", "Nour"),
+    "yours": Variable("the reader looks after it", True, True, (False,)),
+    "kind": Variable("what kind of thing a patient sent", "a photo"),
+    "quoted": Variable("what a patient wrote", "It itches a little.", others=(None,)),
+    "edited": Variable("it replaces an earlier message", False, True, (True,)),
+    # A practitioner's new patient.
+    "link": Variable("a one-time link", "https://t.me/lumen_bot?start=x"),
+    "link_days": Variable("days until a link ends", 3, 3, (1,)),
+    "link_hours": Variable("hours until a link ends", 24, 24, (1,)),
+    "session_now": Variable("the session ends now", True, True, (False,)),
+    "session_planned": Variable("the session is still to come", False, True, (True,)),
+    "session_at": Variable("a session's day and time", "Mon 10 March, 14:30"),
+    "n_messages": Variable("how many messages are to come", 9, 9, (0, 1)),
+    "last_date": Variable("the day of the last of them", "Mon 2 June"),
+    "card_now": Variable("the care card goes out now", True, True, (False,)),
+    # What a practitioner records.
+    "number": Variable("which session of the course it is", 2, 2),
+    "target_asked": Variable("the next session's date is asked for", True, True, (False,)),
+    "visit_at": Variable("a visit's day and time", "Mon 10 March, 14:30"),
+    "moved": Variable("the visit had another time before", False, True, (True,)),
+    "card_again": Variable("the patient gets a new care card", False, True, (True,)),
+    "phone_now": Variable("the session is so fresh that a call is due", False, True, (True,)),
+    # What a practitioner looks at.
+    "reports": Variable(
+        "open reports: level, patient, when",
+        [{"level": "URGENT", "patient": "Ana", "when": "Mon 10 March, 14:30"}],
+        [dict.fromkeys(("level", "patient", "when"), _HOSTILE)],
+        ([],),
+    ),
+    "not_joined": Variable("names of those not joined", ["Ana"], [_HOSTILE, _HOSTILE], ([],)),
+    "to_book": Variable("names without a next date", ["Ana", "Ben"], [_HOSTILE], ([],)),
+    "unreached": Variable("names of those not reached", ["Ben"], [_HOSTILE], ([],)),
+    "count": Variable("how many patients are listed", 2, 2, (0,)),
+    "state": Variable("a patient's state in words", "active"),
+    "courses": Variable(
+        "treatment, sessions, day, last, next, confirmed, target, stopped",
+        [_COURSE],
+        [{**_COURSE, **dict.fromkeys(("treatment", "last", "next", "target"), _HOSTILE)}],
+        (
+            [{**_COURSE, "next": None, "target": "Mon 7 April", "stopped": True}],
+            [{**_COURSE, **_NOT_BEGUN}],
+            [],
+        ),
+    ),
+    "next_message": Variable(
+        "the next message: when, what",
+        _STEP,
+        {"when": _HOSTILE, "what": _HOSTILE},
+        (None,),
+    ),
+    "paused": Variable("the plan is paused", False, True, (True,)),
+    "messages": Variable(
+        "messages that went out: when, what, state",
+        [{**_STEP, "state": "sent"}],
+        [{"when": _HOSTILE, "what": _HOSTILE, "state": _HOSTILE}],
+        ([],),
+    ),
+    # The clinic.
+    "protocols": Variable(
+        "protocols: name, approved",
+        [{"name": "mesotherapy, face", "approved": True}],
+        [{"name": _HOSTILE, "approved": False}],
+    ),
+    "version": Variable("a protocol's version", 1, 1),
+    "page": Variable("which page is shown", 1, 1),
+    "pages": Variable("how many there are", 12, 12),
+    "step": Variable("a step's id", "card"),
+    "due": Variable("when a message goes", "Mon 10 March, 14:30", others=(None,)),
+    "expires": Variable("until when it may go", "Tue 11 March, 12:00", others=(None,)),
+    "body": Variable("a message as a patient reads it", "Lumen: your care card."),
+    "buttons": Variable("the buttons under it", "Got it and Ask the clinic", others=("",)),
+    "sources": Variable("the sources of what it says", "001, A11", others=("",)),
+    "review_by": Variable("when a protocol is read again", "Tue 10 March", others=("",)),
+    "team": Variable(
+        "the team: name, role",
+        [{"name": "Nour", "role": "lead"}],
+        [{"name": _HOSTILE, "role": _HOSTILE}],
+    ),
+}
+
+CLINIC = frozenset(
+    {
+        *("sender", "clinic", "clinic_phone", "emergency_number", "urgent_number"),
+        *("urgent_place", "clinic_hours", "max_per_day", "retention_days"),
+    }
+)
+"""What every text is given."""
+
+PERSON = frozenset({"first_name", "practitioner", "quiet_start", "quiet_end", "other_zone"})
+"""What the texts written to one patient are given too."""
+
+STEP = Text(
+    extra=(
+        *("limits", "ended", "still", "t24", "t24_past", "visit_date", "visit_time"),
+        *("clinic_city", "target_date", "n_months", "corrected", "late", "next_date"),
+        *("sunscreen_from", "maybe_repeat"),
+    ),
+    unasked=True,
+)
+"""What every text under ``steps/`` gets and keeps to."""
+
+EXPECTED = Text()
+"""What every text under ``patient/expected/``, one for each protocol, gets."""
+
+TEXTS: Mapping[str, Text] = {
+    # Joining.
+    "patient/hello": Text(),
+    "patient/wrong_person": Text(),
+    "patient/consent": Text(longest=LONGEST_CARD),
+    "patient/consent_more": Text(longest=LONGEST_CARD),
+    "patient/refused": Text(),
+    "patient/time_zone": Text(("now_hhmm",)),
+    "patient/time_zone_offsets": Text(),
+    "patient/time_zone_city": Text(),
+    "patient/waiting": Text(),
+    "patient/welcome": Text(("next_date",)),
+    # What is planned, and what to avoid.
+    "patient/plan": Text(("steps", "limits", "visit", "paused_until"), longest=LONGEST_LIST),
+    "patient/plan_empty": Text(),
+    "patient/limits": Text(("limits",), longest=LONGEST_LIST),
+    "patient/limit_until": Text(("what", "ends", "hours_left", "more"), longest=LONGEST_CARD),
+    "patient/limit_over": Text(("what", "ended_at")),
+    "patient/limit_none": Text(("what",)),
+    "patient/visits": Text(("visits",), longest=LONGEST_LIST),
+    # Answers to answers.
+    "patient/got_it": Text(),
+    "patient/noted": Text(("next_date",)),
+    "patient/calm": Text(("next_date",)),
+    "patient/not_calm": Text(),
+    "patient/trend": Text(),
+    "patient/better": Text(("expected_line", "next_date")),
+    "patient/told_clinic": Text(),
+    "patient/urgent": Text(),
+    "patient/emergency_numbers": Text(longest=LONGEST_CARD),
+    # Writing to the clinic.
+    "patient/ask_open": Text(),
+    "patient/text_passed": Text(),
+    "patient/photo_passed": Text(),
+    "patient/voice_passed": Text(),
+    "patient/other_passed": Text(),
+    "patient/seen": Text(unasked=True),
+    # Visits.
+    "patient/visit_booked": Text(("visit_date", "visit_time", "clinic_city"), unasked=True),
+    "patient/visit_moved": Text(("visit_date", "visit_time", "clinic_city"), unasked=True),
+    "patient/visit_cancelled": Text(("visit_date", "visit_time", "clinic_city"), unasked=True),
+    "patient/visit_confirmed": Text(("visit_date", "visit_time", "clinic_city")),
+    "patient/change_wanted": Text(),
+    "patient/something_changed": Text(),
+    "patient/booking_asked": Text(),
+    "patient/booking_later": Text(("later_date",)),
+    "patient/booking_declined": Text(),
+    # Photos.
+    "patient/photo_how": Text(),
+    # Corrections and control.
+    "patient/session_undone": Text(unasked=True),
+    "patient/stop_ask": Text(),
+    "patient/stopped": Text(),
+    "patient/paused": Text(("until",)),
+    "patient/kept": Text(("next_date",)),
+    "patient/resume_ask": Text(),
+    "patient/resumed": Text(("next_date",)),
+    "patient/still_stopped": Text(),
+    "patient/course_stopped": Text(unasked=True),
+    "patient/help": Text(("commands",), longest=LONGEST_CARD),
+    # What cannot be done.
+    "errors/already_enrolled": Text(("patient",)),
+    "errors/already_patient": Text(),
+    "errors/enroll_form": Text(),
+    "errors/future_session": Text(),
+    "errors/impossible_date": Text(("typed",)),
+    "errors/link_for_patient": Text(),
+    "errors/link_invalid": Text(),
+    "errors/name_length": Text(("longest",)),
+    "errors/no_course": Text(("patient",)),
+    "errors/no_invitation": Text(),
+    "errors/no_such_command": Text(),
+    "errors/not_a_patient": Text(),
+    "errors/not_allowed": Text(),
+    "errors/not_understood": Text(),
+    "errors/not_understood_practitioner": Text(),
+    "errors/nothing_approved": Text(),
+    "errors/past_visit": Text(),
+    "errors/session_earlier": Text(),
+    "errors/session_recorded": Text(("patient",)),
+    "errors/something_failed": Text(),
+    "errors/stale_button": Text(("next_date",)),
+    "errors/undo_too_late": Text(),
+    "errors/unknown_protocol": Text(("name", "known"), longest=LONGEST_CARD),
+    # What a patient reports, to a practitioner.
+    "alerts/report": Text(
+        (
+            *("patient", "account", "level", "level_label", "reported", "answer", "treatment"),
+            *("day", "not_confirmed", "is_test"),
+        ),
+        longest=LONGEST_CARD,
+    ),
+    "alerts/acknowledged": Text(("patient", "owner", "yours", "is_test")),
+    "alerts/passed_on": Text(
+        ("patient", "kind", "quoted", "edited", "is_test"), longest=LONGEST_LIST
+    ),
+    # A practitioner: beginning.
+    "practitioner/welcome": Text(),
+    "practitioner/welcome_lead": Text(longest=LONGEST_CARD),
+    "practitioner/menu": Text(),
+    "practitioner/help": Text(("commands",), longest=LONGEST_CARD),
+    "practitioner/cancelled": Text(),
+    # A practitioner: a new patient.
+    "practitioner/new_name": Text(),
+    "practitioner/new_treatment": Text(("patient",)),
+    "practitioner/new_ready": Text(
+        (
+            *("patient", "treatment", "session_now", "session_planned", "session_at"),
+            *("n_messages", "last_date"),
+        ),
+        always=("treatment",),
+    ),
+    "practitioner/new_plan": Text(("patient", "steps"), longest=LONGEST_LIST),
+    "practitioner/new_qr": Text(("patient", "link", "link_days"), longest=LONGEST_CAPTION),
+    "practitioner/opened": Text(("patient", "account")),
+    "practitioner/nudge_confirm": Text(("patient", "account")),
+    "practitioner/confirmed": Text(("patient",)),
+    "practitioner/not_them": Text(("patient",)),
+    "practitioner/joined": Text(("patient", "card_now")),
+    "practitioner/declined": Text(("patient",)),
+    "practitioner/wrong_person": Text(("patient",)),
+    "practitioner/already_patient": Text(("patient",)),
+    # A practitioner: what a patient did.
+    "practitioner/unreachable": Text(("patient",)),
+    "practitioner/not_delivered": Text(("patient",)),
+    "practitioner/patient_stopped": Text(("patient", "phone_now")),
+    "practitioner/patient_resumed": Text(("patient",)),
+    "practitioner/wants_times": Text(("patient",)),
+    "practitioner/wants_change": Text(("patient", "visit_at")),
+    "practitioner/visit_confirmed": Text(("patient", "visit_at")),
+    "practitioner/visit_cancelled_by_patient": Text(("patient", "visit_at")),
+    "practitioner/booking_declined": Text(("patient",)),
+    # A practitioner: recording.
+    "practitioner/ask_session_time": Text(),
+    "practitioner/ask_visit_time": Text(("patient",)),
+    "practitioner/ask_correction_time": Text(("patient",)),
+    "practitioner/session_saved": Text(
+        ("patient", "session_at", "number", "n_messages", "target_asked")
+    ),
+    "practitioner/session_corrected": Text(("patient", "session_at", "card_again")),
+    "practitioner/target_set": Text(("patient", "target_date")),
+    "practitioner/visit_set": Text(("patient", "visit_at", "moved", "n_messages")),
+    "practitioner/visit_cancelled": Text(("patient",)),
+    "practitioner/undone": Text(("patient",)),
+    "practitioner/ask_pause": Text(("patient",)),
+    "practitioner/ask_stop": Text(("patient",)),
+    "practitioner/course_stopped": Text(("patient",)),
+    # A practitioner: looking.
+    "practitioner/today": Text(
+        ("day", "visits", "reports", "not_joined", "to_book", "unreached"), longest=LONGEST_LIST
+    ),
+    "practitioner/patients": Text(("count",)),
+    "practitioner/card": Text(
+        ("patient", "state", "courses", "limits", "next_message", "paused", "paused_until"),
+        longest=LONGEST_LIST,
+    ),
+    "practitioner/plan": Text(("patient", "steps"), longest=LONGEST_LIST),
+    "practitioner/sent": Text(("patient", "messages"), longest=LONGEST_LIST),
+    # A practitioner: the clinic.
+    "practitioner/protocols": Text(("protocols",), longest=LONGEST_LIST),
+    "practitioner/protocol_page": Text(
+        (
+            *("name", "version", "page", "pages", "step", "due", "expires", "body", "buttons"),
+            "sources",
+        ),
+        longest=LONGEST_LIST,
+    ),
+    "practitioner/approved": Text(("name", "version", "review_by")),
+    "practitioner/test_started": Text(("patient",)),
+    "practitioner/test_mark": Text(),
+    "practitioner/team": Text(("team",), longest=LONGEST_LIST),
+    "practitioner/invite_link": Text(("link", "link_hours"), longest=LONGEST_CAPTION),
+    "practitioner/removed": Text(("name",)),
+}
+
+LABELS: Mapping[str, tuple[str, ...]] = {
+    "levels": tuple(Level),
+    "message_states": tuple(MessageState),
+    "patient_states": tuple(PatientState),
+    "reasons": tuple(Reason),
+    "reminder_states": (*ReminderState, "going"),
+    "visit_states": (*VisitState, "confirmed"),
+    "reports": (
+        *("something_wrong", "emergency_word", "warning_sign", "not_calm", "check"),
+        *("something_changed", "late_sign"),
+    ),
+    "sent_kinds": ("text", "edited", "photo", "voice", "other"),
+    "roles": ("lead", "practitioner"),
+    "titles": ("other",),
+    "toasts": ("got_it", "too_old"),
+    "day_words": (),
+}
+"""The labels that the code asks for by a state or a name; buttons stand in code and protocols."""
+
+FORMS: Mapping[str, tuple[str, ...]] = {
+    "weeks": ("weeks",),
+    "days": ("days",),
+    "remove": ("name",),
+    "patient_line": ("name", "state"),
+}
+"""The labels with values in them, and which."""
+
+WORDS = ("stop", "stop_alone", "asking", "emergency")
+"""The lists of words that typed texts are compared with."""
+
+
+def given(template: str, text: Text) -> frozenset[str]:
+    """The names of all values that a text is given."""
+    person = PERSON if template.startswith(("patient/", "steps/")) else frozenset()
+    return CLINIC | person | set(text.extra)
+
+
+def text_of(template: str) -> Text | None:
+    """What the code gives a template and asks of it; None for a text that nobody asks for."""
+    if template.startswith("steps/"):
+        return STEP
+    if template.startswith("patient/expected/"):
+        return EXPECTED
+    return TEXTS.get(template)

@@ -1,0 +1,1 @@
+"""Words: how they are read, rendered and checked."""
