@@ -1,0 +1,306 @@
+"""Joins everything: the one place that reads the settings and builds the parts."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from telegram.error import BadRequest, InvalidToken, TelegramError
+from telegram.ext import ApplicationBuilder, ContextTypes, ExtBot
+from telegram.request import HTTPXRequest
+
+import bot
+from bot import handlers
+from bot.clock import Clock, SystemClock
+from bot.handlers import command_menus
+from bot.handlers.context import CareApplication, CareContext
+from bot.incoming import poll, telegram_http
+from bot.incoming.inbox import Inbox
+from bot.incoming.poll import Poller
+from bot.jobs import Alarm
+from bot.outgoing import catalogue, sender
+from bot.outgoing.pace import CHAT_BURST, Pace
+from bot.outgoing.texts import Texts
+from bot.services import clinic as clinics
+from bot.services.delivery import SENDERS, Delivery
+from bot.services.deps import Bells, Deps, new_ref
+from bot.settings import PUBLIC_API_URL, Settings
+from bot.storage import database, schema, sealed, vault
+from bot.storage.database import Database
+from bot.storage.queries import people
+from bot.storage.tables import Clinic
+from bot.web import webhook
+from bot.web.health import Health, Signs
+
+log = logging.getLogger(__name__)
+
+# Two seconds less than the ten that a supervisor is promised.
+STOP_WITHIN_S = 8.0
+_CONNECT_AGAIN_S = 5.0
+
+
+class StartError(RuntimeError):
+    """The bot cannot start; the text says why and what to do."""
+
+
+def shipped_messages() -> Path:
+    """Return the folder of the shipped messages: in a wheel inside the package, else beside it."""
+    package = Path(bot.__file__).parent
+    inside = package / "messages"
+    return inside if inside.is_dir() else package.parent / "messages"
+
+
+def load_messages(options: Settings) -> catalogue.Catalogue:
+    """Return the shipped messages with the clinic's own laid over them."""
+    folders = [shipped_messages()]
+    if options.messages_dir is not None:
+        folders.append(options.messages_dir)
+    return catalogue.load(folders)
+
+
+def telegram_bot(options: Settings, polling: HTTPXRequest) -> ExtBot[None]:
+    """Return the library's bot for the token, not yet connected; it closes ``polling`` too."""
+    token = options.telegram_bot_token.get_secret_value()
+    if not token:
+        raise StartError("TELEGRAM_BOT_TOKEN is empty; put the token from @BotFather into .env")
+    base = options.telegram_api_url
+    # The public API is reached through a proxy if the machine has one; a local one never is.
+    local = {} if base == PUBLIC_API_URL else {"trust_env": False}
+    request = HTTPXRequest(
+        # As many connections as senders, and some for taps: more only make httpx slower.
+        connection_pool_size=SENDERS + 4,
+        read_timeout=sender.READ_TIMEOUT_S,
+        write_timeout=sender.READ_TIMEOUT_S,
+        media_write_timeout=sender.READ_TIMEOUT_S,
+        connect_timeout=sender.CONNECT_TIMEOUT_S,
+        pool_timeout=sender.CONNECT_TIMEOUT_S,
+        httpx_kwargs=local,
+    )
+    return ExtBot(
+        token,
+        base_url=f"{base}/bot",
+        base_file_url=f"{base}/file/bot",
+        request=request,
+        get_updates_request=polling,
+    )
+
+
+def open_deps(options: Settings, clock: Clock) -> Deps:
+    """Return the parts that services need; raises what a missing key or a bad text says."""
+    messages = load_messages(options)
+    database.guard_files(options.database, options.data_dir)
+    return Deps(
+        database=Database(options.database, vault.open_key_file(options.keys)),
+        catalogue=messages,
+        texts=Texts(messages),
+        clock=clock,
+        bells=Bells(),
+    )
+
+
+async def check_schema(options: Settings) -> None:
+    """Raise :class:`StartError` with what to do unless the database has the newest schema."""
+    problem = schema.problem(await schema.present(options.database))
+    if problem:
+        raise StartError(problem)
+
+
+async def init(options: Settings, clinic: Clinic, clock: Clock | None = None) -> tuple[str, str]:
+    """Create key, database and clinic; return the bot's @name and the lead's one-time link."""
+    clock = clock or SystemClock()
+    try:
+        async with telegram_bot(options, telegram_http.poll_request()) as connection:
+            username = connection.username
+    except InvalidToken as error:
+        raise StartError("Telegram refuses the token; check TELEGRAM_BOT_TOKEN in .env") from error
+    except TelegramError as error:
+        raise StartError("Telegram cannot be reached; check the network and try again") from error
+    database.guard_files(options.database, options.data_dir)
+    if await schema.present(options.database) is None:
+        # Only for a database that is new as well: another key would not open what is there.
+        vault.create_key_file(options.keys)
+    await schema.migrate(options.database)
+    deps = open_deps(options, clock)
+    try:
+        async with deps.database.write() as session:
+            if await people.the_clinic(session) is not None:
+                raise StartError("this database already has a clinic; use another DATA_DIR")
+            clinic.ref = new_ref()
+            clinic.bot_username = username
+            clinic.created_at = clock.now()
+            await sealed.put_key_mark(session)
+            link = await clinics.create(session, clinic, deps)
+    finally:
+        await deps.database.close()
+    return clinic.bot_username, link
+
+
+class App:
+    """The running bot."""
+
+    def __init__(
+        self, options: Settings, clock: Clock | None = None, chat_burst: float = CHAT_BURST
+    ) -> None:
+        """Build every part; nothing talks to Telegram or the database yet."""
+        self.options = options
+        self.clock = clock or SystemClock()
+        self.deps = open_deps(options, self.clock)
+        polling = telegram_http.poll_request()
+        self.bot = telegram_bot(options, polling)
+        self.pace = Pace(self.clock.monotonic, options.send_rate, chat_burst)
+        self.delivery = Delivery(self.deps, self.bot, self.pace)
+        self.application: CareApplication = (
+            ApplicationBuilder()
+            .bot(self.bot)
+            .updater(None)
+            .context_types(ContextTypes(context=CareContext))
+            .build()
+        )
+        handlers.register(self.application)
+        self.inbox = Inbox(self.deps, self.bot, self.application.process_update)
+        self.poller = Poller(self.deps, telegram_http.Source(self.bot.base_url, polling))
+        self.alarm = Alarm(self.deps)
+        self.menus = command_menus.Menus(self.deps, self.bot)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._web: uvicorn.Server | None = None
+        self._poll_task: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no update is being handled and no message is on its way."""
+        return self.inbox.idle and self.delivery.idle
+
+    async def start(self, *, web: bool = True) -> None:
+        """Start every loop; raises :class:`StartError` with what to do if something lacks."""
+        await self._check_database()
+        if web:
+            await self._serve()
+        await self._connect()
+        recovered = await self.delivery.recover()
+        log.info("started", extra={"action": "started", "count": recovered})
+        loops: list[Callable[[], Awaitable[None]]] = [
+            self.alarm.run,
+            self.delivery.run,
+            self.inbox.run,
+            self.menus.run,
+        ]
+        for loop in loops:
+            self._tasks.append(asyncio.ensure_future(loop()))
+        if not self.options.webhook_url:
+            self._poll_task = asyncio.ensure_future(self.poller.run())
+
+    async def _check_database(self) -> None:
+        await check_schema(self.options)
+        async with self.deps.database.read() as session:
+            if await people.the_clinic(session) is None:
+                raise StartError("the database has no clinic; run: aftercare init")
+            await sealed.check_key(session)
+
+    async def _connect(self) -> None:
+        """Reach Telegram once, however long that takes; a refused token ends the start."""
+        while True:
+            try:
+                await self.application.initialize()
+                if self.options.webhook_url:
+                    await self._set_webhook()
+                else:
+                    await self.bot.delete_webhook(drop_pending_updates=False)
+            except InvalidToken as error:
+                raise StartError(
+                    "Telegram refuses the token; check TELEGRAM_BOT_TOKEN in .env"
+                ) from error
+            except BadRequest as error:
+                raise StartError(f"Telegram refuses WEBHOOK_URL: {error.message}") from error
+            except TelegramError as error:
+                log.warning(
+                    "Telegram cannot be reached yet",
+                    extra={"action": "connect_failed", "cause": type(error).__name__},
+                )
+                await asyncio.sleep(_CONNECT_AGAIN_S)
+            else:
+                return
+
+    async def _set_webhook(self) -> None:
+        secret = self.options.webhook_secret.get_secret_value()
+        if not secret:
+            raise StartError("WEBHOOK_URL needs a WEBHOOK_SECRET; set both or neither")
+        await self.bot.set_webhook(
+            self.options.webhook_url,
+            secret_token=secret,
+            allowed_updates=telegram_http.ALLOWED,
+            drop_pending_updates=False,
+        )
+
+    def signs(self) -> Signs:
+        """Return what the health pages say of the loops."""
+        now_s = self.clock.monotonic()
+        tick, polled = self.alarm.last_tick_s, self.poller.last_ok_s
+        if self.options.webhook_url:
+            polled = now_s
+        return Signs(
+            tick_age_s=None if tick is None else now_s - tick,
+            poll_age_s=None if polled is None else now_s - polled,
+            trouble=self.poller.trouble or self.delivery.refused,
+        )
+
+    async def _serve(self) -> None:
+        """Serve health pages and webhook; raises ``StartError`` when the port is taken."""
+        host, port = self.options.http_address
+        routes = Health(self.deps, self.signs, bot.__version__).routes()
+        secret = self.options.webhook_secret.get_secret_value()
+        if self.options.webhook_url and secret:
+            routes.append(webhook.route(secret, lambda raw: poll.receive(self.deps, raw)))
+        config = uvicorn.Config(
+            Starlette(routes=routes),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+        )
+        self._web = _QuietServer(config)
+        serving = asyncio.ensure_future(self._web.serve())
+        self._tasks.append(serving)
+        while not self._web.started:
+            if serving.done():
+                self._tasks.remove(serving)
+                raise StartError(f"nothing can listen on {self.options.http_bind}; is it taken?")
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """Stop polling, let what is in hand end, close everything; within ten seconds."""
+        self.poller.stop()
+        if self._poll_task is not None:
+            await asyncio.gather(self._poll_task, return_exceptions=True)
+        self.alarm.stop()
+        self.menus.stop()
+        if self._web is not None:
+            self._web.should_exit = True
+        try:
+            async with asyncio.timeout(STOP_WITHIN_S):
+                await self.inbox.stop()
+                await self.delivery.stop()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+        except TimeoutError:
+            log.warning("stopped with sends in the air", extra={"action": "stop_timeout"})
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.application.shutdown()
+        await self.deps.database.close()
+        log.info("stopped", extra={"action": "stopped"})
+
+
+class _QuietServer(uvicorn.Server):
+    """A server that leaves signals to us: stopping is ours to order."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to exit; a taken port ends this quietly, the caller reports it."""
+        try:
+            await self._serve(sockets)
+        except SystemExit:
+            return

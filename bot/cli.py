@@ -1,0 +1,395 @@
+"""The operator's commands; each exits 0, 2 on bad arguments, else 1 with one clear sentence."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+import bot
+from bot import app, logs, rehearsal
+from bot.app import App, StartError
+from bot.clock import SystemClock
+from bot.domain.times import to_utc
+from bot.outgoing import lint
+from bot.outgoing.catalogue import MessagesError
+from bot.outgoing.texts import Texts
+from bot.services import preview as previews
+from bot.settings import Settings
+from bot.storage import schema
+from bot.storage.queries import people, vitals
+from bot.storage.schema import SchemaError
+from bot.storage.tables import Clinic
+from bot.storage.vault import VaultError
+
+commands = typer.Typer(
+    name="aftercare",
+    help="Aftercare Bot: timed, watched messages from the end of a treatment to the next session.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_TROUBLE = (StartError, SchemaError, VaultError, MessagesError)
+
+
+def main() -> None:
+    """Run a command; trouble that an operator can mend is one sentence on stderr, exit code 1."""
+    try:
+        commands()
+    except _TROUBLE as trouble:
+        typer.echo(f"aftercare: {trouble}", err=True)
+        sys.exit(1)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        typer.echo(f"aftercare: {name}: {first['msg']}", err=True)
+        sys.exit(1)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise typer.BadParameter(f"there is no time zone {name!r}; try Europe/Berlin") from None
+
+
+def _local(text: str, zone: ZoneInfo) -> datetime:
+    """Return a typed local time as an instant; a time that a clock change leaves out is refused."""
+    try:
+        typed = datetime.strptime(text, "%Y-%m-%dT%H:%M")  # noqa: DTZ007 - the zone comes next
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time like 2026-03-28T18:30") from None
+    found = to_utc(typed.date(), typed.time(), zone)
+    if found.astimezone(zone).replace(tzinfo=None) != typed:
+        raise typer.BadParameter(f"{text} does not exist in {zone.key}: the clocks go forward then")
+    return found
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aftercare {bot.__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@commands.command()
+def init(
+    clinic: Annotated[str, typer.Option(help="The clinic's name, as patients know it.")],
+    timezone: Annotated[str, typer.Option(help="Its time zone, such as Europe/Berlin.")],
+    phone: Annotated[str, typer.Option(help="The phone number that patients call.")],
+    emergency_number: Annotated[str, typer.Option(help="The emergency number, such as 112.")],
+    urgent_number: Annotated[str, typer.Option(help="Whom to call when the clinic is closed.")],
+    urgent_place: Annotated[str, typer.Option(help="Where to go when the clinic is closed.")],
+    opening_hours: Annotated[str, typer.Option(help='Such as "Mon to Fri 09:00 to 18:00".')],
+    sender_name: Annotated[
+        str, typer.Option(help="Opens every message; may be neutral. Default: the clinic's name.")
+    ] = "",
+    language: Annotated[str, typer.Option(help="The clinic's language.")] = "en",
+    confirm_joining: Annotated[
+        bool, typer.Option(help="Let a practitioner confirm who opened a link.")
+    ] = True,
+) -> None:
+    """Create the clinic and print the lead's one-time link."""
+    zone = _zone(timezone)
+    sender = sender_name or clinic
+    _short("--clinic", clinic, 60)
+    _short("--sender-name", sender, 20)
+    for option, value in (
+        ("--phone", phone),
+        ("--emergency-number", emergency_number),
+        ("--urgent-number", urgent_number),
+    ):
+        _short(option, value, 40)
+        if not any(character.isdigit() for character in value):
+            raise typer.BadParameter(f"{option} needs a number that can be called")
+    row = Clinic(
+        ref="",
+        name=clinic,
+        sender_name=sender,
+        timezone=zone.key,
+        language=language,
+        phone=phone,
+        emergency_number=emergency_number,
+        urgent_number=urgent_number,
+        urgent_place=urgent_place,
+        opening_hours=opening_hours,
+        confirm_joining=confirm_joining,
+        created_at=datetime(1970, 1, 1, tzinfo=UTC),
+    )
+    options = Settings()
+    if language not in app.load_messages(options).languages:
+        raise typer.BadParameter(f"there are no texts in language {language!r}")
+    username, link = _run(app.init(options, row))
+    typer.echo(f"The clinic is ready. The bot is @{username}.")
+    typer.echo(f"The lead opens this link within 24 hours, once: {link}")
+    typer.echo("Now start the bot: aftercare run")
+
+
+def _short(option: str, value: str, longest: int) -> None:
+    if not value.strip() or len(value) > longest or "\n" in value:
+        raise typer.BadParameter(f"{option} needs one line of 1 to {longest} characters")
+
+
+@commands.command()
+def run() -> None:
+    """Run the bot: polling, or webhook when WEBHOOK_URL is set. SIGTERM stops it within 10 s."""
+    options = Settings()
+    logs.configure(
+        options.log_level, options.log_format, options.telegram_bot_token.get_secret_value()
+    )
+    _run(_serve(options))
+
+
+async def _serve(options: Settings) -> None:
+    running = App(options)
+    stop = _stop_signal()
+    starting = asyncio.ensure_future(running.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            typer.echo(
+                f"@{running.bot.username} is running; health at http://{options.http_bind}/readyz",
+                err=True,
+            )
+            await stopping
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+        await running.stop()
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@commands.command()
+def demo(
+    port: Annotated[int, typer.Option(help="The page's port; 0 takes a free one.")] = 8088,
+) -> None:
+    """Run the bot against a local Telegram with the two-phones page; no token, no network."""
+    logs.configure("WARNING", "console", "")
+    _run(_demo(port))
+
+
+async def _demo(port: int) -> None:
+    stop = _stop_signal()
+
+    def opened(address: str) -> None:
+        typer.echo(f"Two phones are waiting at {address}  (Ctrl+C ends the demo)")
+
+    try:
+        await rehearsal.demo(port, opened, stop)
+    except OSError:
+        raise StartError(f"port {port} is taken; try: aftercare demo --port 0") from None
+
+
+@commands.command()
+def check() -> None:
+    """Lint the messages: protocols, missing texts, wording rules, every text with hostile values."""
+    found = lint.check(app.load_messages(Settings()))
+    for finding in found:
+        typer.echo(f"{finding.file}: {finding.key}: {finding.reason}")
+    if found:
+        raise typer.Exit(1)
+    typer.echo("The messages are sound.")
+
+
+@commands.command()
+def preview(
+    protocol: Annotated[str, typer.Argument(help="Such as mesotherapy-face.")],
+    visit: Annotated[str, typer.Option(help="The session, local time: 2026-03-28T18:30.")],
+    timezone: Annotated[str, typer.Option(help="The zone of patient and clinic.")],
+    next_visit: Annotated[str | None, typer.Option(help="The next booked visit, local.")] = None,
+    target: Annotated[str | None, typer.Option(help="Planned date of the next session.")] = None,
+    variant: Annotated[str | None, typer.Option(help="A variant of the protocol.")] = None,
+    language: Annotated[str, typer.Option(help="The language of the texts.")] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show every step of a protocol with its times, texts and buttons, and each limit's end."""
+    messages = app.load_messages(Settings())
+    if protocol not in messages.protocols:
+        known = ", ".join(messages.protocols)
+        raise typer.BadParameter(f"there is no protocol {protocol!r}; known: {known}")
+    if variant is not None:
+        raise typer.BadParameter(f"{protocol} has no variant {variant!r}")
+    if language not in messages.languages:
+        raise typer.BadParameter(f"there are no texts in language {language!r}")
+    zone = _zone(timezone)
+    given = previews.Dates(
+        _local(visit, zone),
+        None if next_visit is None else _local(next_visit, zone),
+        None if target is None else _day(target),
+        zone,
+    )
+    if given.next_visit_at is not None and given.next_visit_at <= given.done_at:
+        raise typer.BadParameter("--next-visit must lie after --visit")
+    if given.target is not None and given.target <= given.done_at.astimezone(zone).date():
+        raise typer.BadParameter("--target must lie after --visit")
+    plan = previews.as_json(
+        messages, Texts(messages), messages.protocols[protocol], given, language
+    )
+    if as_json:
+        typer.echo(json.dumps(plan, ensure_ascii=False, indent=2))
+    else:
+        _print_plan(plan)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a date like 2026-04-25") from None
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    console = Console()
+    table = Table(title=f"{plan['protocol']} version {plan['version']}, {plan['timezone']}")
+    for heading in ("step", "kind", "goes at", "useful until (UTC)", "text", "buttons"):
+        table.add_column(heading, overflow="fold")
+    for step in plan["steps"]:
+        table.add_row(
+            step["step"],
+            " + ".join(step["kind"]),
+            step["due_local"] or step.get("reason", ""),
+            step["expires_utc"] or "",
+            step["text"],
+            " | ".join(step["buttons"]),
+            end_section=True,
+        )
+    console.print(table)
+    limits = Table(title="Limits")
+    for heading in ("limit", "ends", "UTC"):
+        limits.add_column(heading)
+    for limit in plan["limits"]:
+        limits.add_row(limit["limit"], limit["ends_local"], limit["ends_utc"])
+    console.print(limits)
+
+
+@commands.command()
+def migrate() -> None:
+    """Bring the database to this program's schema."""
+    options = Settings()
+    before = _run(schema.present(options.database))
+    if before is None:
+        raise StartError("the database is empty; run: aftercare init")
+    _run(schema.migrate(options.database))
+    after = _run(schema.present(options.database))
+    typer.echo("The schema is up to date." if before == after else f"Migrated to {after}.")
+
+
+@commands.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check settings, key, messages, schema and that the ledger balances; exit 1 if anything fails."""
+    checks = _run(_examine(Settings()))
+    if as_json:
+        typer.echo(json.dumps({name: problem or "ok" for name, problem in checks}, indent=2))
+    else:
+        table = Table(title="aftercare doctor")
+        table.add_column("check")
+        table.add_column("result", overflow="fold")
+        for name, problem in checks:
+            table.add_row(name, problem or "ok")
+        Console().print(table)
+    if any(problem for _, problem in checks):
+        raise typer.Exit(1)
+
+
+async def _examine(options: Settings) -> list[tuple[str, str]]:
+    checks: list[tuple[str, str]] = []
+    token = options.telegram_bot_token.get_secret_value()
+    checks.append(("token", "" if token else "TELEGRAM_BOT_TOKEN is empty"))
+    try:
+        found = lint.check(app.load_messages(options))
+        checks.append(("messages", f"{len(found)} findings; run: aftercare check" if found else ""))
+        present = await schema.present(options.database)
+        newest = schema.newest()
+        right = present == newest
+        checks.append(
+            ("schema", "" if right else f"has {present}, needs {newest}; run: aftercare migrate")
+        )
+        deps = app.open_deps(options, SystemClock())
+    except (*_TROUBLE, OSError) as trouble:
+        return [*checks, ("start", str(trouble))]
+    checks.append(("key", ""))
+    try:
+        async with deps.database.read() as session:
+            clinic = await people.the_clinic(session) if right else None
+            checks.append(("clinic", "" if clinic else "there is none; run: aftercare init"))
+            if right:
+                odd = await vitals.unbalanced(session)
+                checks.append(
+                    ("ledger", f"{len(odd)} reminders contradict themselves" if odd else "")
+                )
+                states = await vitals.reminder_states(session)
+                planned = await vitals.reminder_count(session)
+                total = sum(states.values())
+                checks.append(
+                    ("ledger sum", "" if total == planned else f"{planned} rows, {total} states")
+                )
+    finally:
+        await deps.database.close()
+    return checks
+
+
+@commands.command()
+def stats(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show how many patients, reminders, messages and open reports there are, by state."""
+    figures = _run(_count(Settings()))
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    table = Table(title="aftercare stats")
+    for heading in ("what", "state", "count"):
+        table.add_column(heading)
+    for what, states in figures.items():
+        for state, count in states.items():
+            table.add_row(what, state, str(count))
+    Console().print(table)
+
+
+async def _count(options: Settings) -> dict[str, dict[str, int]]:
+    if await schema.present(options.database) != schema.newest():
+        raise StartError("the database is not ready; run: aftercare init or aftercare migrate")
+    deps = app.open_deps(options, SystemClock())
+    try:
+        async with deps.database.read() as session:
+            clinic = await people.the_clinic(session)
+            return {
+                "patients": await people.count_patients(session, clinic.id or 0) if clinic else {},
+                "reminders": await vitals.reminder_states(session),
+                "messages": await vitals.message_states(session),
+                "alerts": {"open": await vitals.open_alerts(session)},
+            }
+    finally:
+        await deps.database.close()

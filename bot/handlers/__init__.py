@@ -1,0 +1,105 @@
+"""The table of contents: what reaches which handler. Order matters: the first match handles it."""
+
+from telegram import Update
+from telegram.ext import (
+    BaseHandler,
+    CallbackQueryHandler,
+    ChatMemberHandler,
+    CommandHandler,
+    MessageHandler,
+    filters,
+)
+
+from bot.handlers import everyone, patient, practitioner
+from bot.handlers.context import CareApplication, CareContext
+from bot.outgoing.buttons import pattern
+from bot.services.errors import StaleButton
+
+Handler = BaseHandler[Update, CareContext, None]
+
+# Each of these has a description in the labels; the command menus are built from them.
+PATIENT_COMMANDS = {
+    "start": everyone.start,
+    "plan": patient.plan,
+    "limits": patient.limits,
+    "ask": patient.ask,
+    "wrong": patient.wrong,
+    "visits": patient.visits,
+    "stop": patient.stop,
+    "help": everyone.show_help,
+}
+PRACTITIONER_COMMANDS = {
+    "enroll": practitioner.enroll,
+    "today": practitioner.today,
+    "patients": practitioner.patients,
+    "team": practitioner.team,
+    "undo": practitioner.undo_last,
+    "help": everyone.show_help,
+}
+_TAPS = {
+    # A patient joining.
+    "me": patient.is_it_me,
+    "agree": patient.agree,
+    "more": patient.read_more,
+    "refuse": patient.refuse,
+    "zone": patient.zone,
+    "clock": patient.clock,
+    "city": patient.city,
+    # A patient in care.
+    "wrong": patient.wrong,
+    "step": patient.step,
+    "trend": patient.trend,
+    "change": patient.change_time,
+    "stop": patient.stop_choice,
+    "resume": patient.resume_choice,
+    # A practitioner.
+    "new": practitioner.new,
+    "cancel": practitioner.cancel,
+    "treat": practitioner.treat,
+    "newtime": practitioner.new_time,
+    "newplan": practitioner.new_plan,
+    "create": practitioner.create,
+    "confirm": practitioner.confirm,
+    "ack": practitioner.acknowledge,
+    "undo": practitioner.undo,
+    "target": practitioner.target,
+    "pausefor": practitioner.pause_for,
+    "protocols": practitioner.protocols,
+    "protocol": practitioner.protocol,
+    "approve": practitioner.of_clinic,
+    "test": practitioner.of_clinic,
+    "invite": practitioner.of_clinic,
+    "remove": practitioner.of_clinic,
+    **dict.fromkeys(practitioner.OF_PATIENT, practitioner.of_patient),
+}
+
+
+async def _unknown_tap(_update: Update, _context: CareContext) -> None:
+    """A button of a format or action that we do not know (any more)."""
+    raise StaleButton
+
+
+async def _keep_failure(_update: object, context: CareContext) -> None:
+    """Hand what a handler raised to the transaction: the library would swallow it here."""
+    context.turn.failure = context.error
+
+
+def register(application: CareApplication) -> None:
+    """Give the application every handler, in matching order."""
+    new_message = filters.UpdateType.MESSAGE
+    private = filters.ChatType.PRIVATE
+    for name, handler in (PATIENT_COMMANDS | PRACTITIONER_COMMANDS).items():
+        application.add_handler(CommandHandler(name, handler, new_message & private))
+    for action, handler in _TAPS.items():
+        application.add_handler(CallbackQueryHandler(handler, pattern(action)))
+    application.add_handlers(
+        [
+            CallbackQueryHandler(_unknown_tap),
+            ChatMemberHandler(everyone.membership, ChatMemberHandler.MY_CHAT_MEMBER),
+            MessageHandler(filters.UpdateType.EDITED_MESSAGE & private, everyone.edited),
+            MessageHandler(filters.COMMAND & new_message & private, everyone.unknown_command),
+            MessageHandler(filters.TEXT & new_message & private, everyone.text),
+            MessageHandler(new_message & private, everyone.anything_else),
+        ]
+    )
+    application.add_error_handler(_keep_failure)

@@ -1,0 +1,97 @@
+"""What anybody may do: press Start, type, send things, block the bot."""
+
+from telegram import ChatMember, Message, Update
+
+from bot.handlers import patient, practitioner
+from bot.handlers.context import CareContext
+from bot.services import control, joining, reports, screens
+from bot.services.errors import CareError
+from bot.services.turn import Turn
+
+
+def _message(update: Update) -> Message:
+    if update.effective_message is None:
+        raise CareError("not_understood")
+    return update.effective_message
+
+
+async def start(update: Update, context: CareContext) -> None:
+    """/start, with or without the code of a link."""
+    turn = context.turn
+    typed = (_message(update).text or "").split(maxsplit=1)
+    if len(typed) > 1:
+        await joining.open_link(turn, typed[1].strip())
+    elif turn.practitioner is not None:
+        await screens.show_menu(turn)
+    elif turn.patient is not None:
+        await patient.start(turn)
+    else:
+        raise CareError("no_invitation")
+
+
+async def show_help(_update: Update, context: CareContext) -> None:
+    """/help"""
+    turn = context.turn
+    if turn.practitioner is not None:
+        await screens.show_help(turn)
+    elif turn.patient is not None:
+        await control.show_help(turn)
+    else:
+        raise CareError("no_invitation")
+
+
+async def text(update: Update, context: CareContext) -> None:
+    """Anything typed that is no command."""
+    turn = context.turn
+    typed = _message(update).text or ""
+    if turn.practitioner is not None:
+        await practitioner.typed(turn, typed)
+    elif turn.patient is not None:
+        await patient.typed(turn, typed)
+    else:
+        raise CareError("no_invitation")
+
+
+async def unknown_command(update: Update, context: CareContext) -> None:
+    """A command that does not exist: a patient's is passed on like any text."""
+    turn = context.turn
+    if turn.practitioner is None and turn.patient is not None:
+        await reports.pass_on(turn, "text", _message(update).text or "")
+        return
+    raise CareError("no_such_command" if turn.practitioner is not None else "no_invitation")
+
+
+async def edited(update: Update, context: CareContext) -> None:
+    """A patient changed a message sent before: the new wording reaches the clinic too."""
+    turn = context.turn
+    if turn.patient is not None and turn.practitioner is None:
+        await reports.pass_on(turn, "edited", _message(update).text or "")
+
+
+async def anything_else(update: Update, context: CareContext) -> None:
+    """A photo, voice note, file, sticker, place, poll … whatever it is, it is passed on."""
+    turn = context.turn
+    message = _message(update)
+    if turn.practitioner is not None:
+        raise CareError("not_understood_practitioner")
+    if turn.patient is None:
+        raise CareError("no_invitation")
+    await reports.pass_on(turn, _kind(message), message.caption or "")
+
+
+def _kind(message: Message) -> str:
+    if message.photo:
+        return "photo"
+    if message.voice or message.audio or message.video_note or message.video:
+        return "voice"
+    return "other"
+
+
+async def membership(update: Update, context: CareContext) -> None:
+    """The bot was blocked or unblocked by somebody."""
+    turn: Turn = context.turn
+    change = update.my_chat_member
+    if change is None or turn.patient is None:
+        return
+    if change.new_chat_member.status in (ChatMember.BANNED, ChatMember.LEFT):
+        await patient.blocked(turn)

@@ -1,0 +1,219 @@
+"""What a practitioner taps and types."""
+
+import re
+
+from telegram import Update
+
+from bot.handlers.context import CareContext
+from bot.handlers.taps import values
+from bot.services import clinic, enrolling, reports, screens, typed_dates, visits
+from bot.services.errors import CareError
+from bot.services.turn import Turn
+from bot.services.typed_dates import MomentTyped
+
+_ENROLL = re.compile(r"^/enroll(?:@\w+)?\s+(?P<rest>.+)$", re.DOTALL)
+_PROTOCOL = re.compile(r"^[a-z]+(?:-[a-z]+)+$")
+
+
+def _moment(turn: Turn, text: str) -> MomentTyped:
+    words = turn.deps.catalogue.keys(turn.clinic.language, "day_words")
+    days = {
+        word: int(turn.deps.catalogue.label(turn.clinic.language, "day_words", word))
+        for word in words
+    }
+    return typed_dates.read(text, turn.clinic_zone, turn.now, days)
+
+
+async def typed(turn: Turn, text: str) -> None:
+    """A typed text: a menu label, or what the last screen asked for."""
+    key = turn.menu_key(text)
+    if key == "new_patient":
+        await enrolling.ask_name(turn)
+    elif key == "today":
+        await screens.show_today(turn)
+    elif key == "patients":
+        await screens.show_patients(turn)
+    elif key == "team":
+        await clinic.show_team(turn)
+    else:
+        await _asked_for(turn, text)
+
+
+async def _asked_for(turn: Turn, text: str) -> None:
+    awaiting, notes = await turn.awaiting()
+    if awaiting == "new_patient_name":
+        await enrolling.take_name(turn, text)
+    elif awaiting == "new_patient_time":
+        await enrolling.take_session_time(turn, _moment(turn, text))
+    elif awaiting.startswith("moment_"):
+        moment = _moment(turn, text)
+        act = {
+            "moment_visit": visits.set_visit,
+            "moment_session": visits.session_done,
+            "moment_correction": visits.correct_time,
+        }[awaiting]
+        await act(turn, notes["patient"], moment)
+        await turn.await_text("")
+    else:
+        raise CareError("not_understood_practitioner")
+
+
+async def enroll(update: Update, context: CareContext) -> None:
+    """/enroll Anna mesotherapy-face [today 14:30]"""
+    turn = context.turn
+    enrolling.lead_or_practitioner(turn)
+    text = update.effective_message.text if update.effective_message else ""
+    match = _ENROLL.match(text or "")
+    if match is None:
+        await enrolling.ask_name(turn)
+        return
+    words = match["rest"].split()
+    at = next((i for i, word in enumerate(words) if i and _PROTOCOL.match(word.lower())), None)
+    if at is None:
+        raise CareError("enroll_form")
+    when = " ".join(words[at + 1 :])
+    await enrolling.enroll(
+        turn,
+        " ".join(words[:at]),
+        words[at].lower(),
+        _moment(turn, when) if when else None,
+    )
+
+
+async def today(_update: Update, context: CareContext) -> None:
+    """/today"""
+    await screens.show_today(context.turn)
+
+
+async def patients(_update: Update, context: CareContext) -> None:
+    """/patients"""
+    await screens.show_patients(context.turn)
+
+
+async def team(_update: Update, context: CareContext) -> None:
+    """/team"""
+    await clinic.show_team(context.turn)
+
+
+async def undo_last(_update: Update, context: CareContext) -> None:
+    """/undo"""
+    await visits.undo_last(context.turn)
+
+
+async def new(_update: Update, context: CareContext) -> None:
+    """The button that begins a new patient."""
+    await enrolling.ask_name(context.turn)
+
+
+async def cancel(_update: Update, context: CareContext) -> None:
+    """Forget what was being typed."""
+    await enrolling.cancel(context.turn)
+
+
+async def treat(update: Update, context: CareContext) -> None:
+    """The new patient's treatment."""
+    (protocol,) = values(update, 1)
+    await enrolling.take_treatment(context.turn, protocol)
+
+
+async def new_time(_update: Update, context: CareContext) -> None:
+    """Another session time for the new patient."""
+    await enrolling.ask_session_time(context.turn)
+
+
+async def new_plan(_update: Update, context: CareContext) -> None:
+    """The plan that would be created."""
+    await enrolling.show_new_plan(context.turn)
+
+
+async def create(_update: Update, context: CareContext) -> None:
+    """Create the new patient and show the QR code."""
+    await enrolling.create(context.turn)
+
+
+async def confirm(update: Update, context: CareContext) -> None:
+    """Whether the account that opened the link is the patient."""
+    patient, answer = values(update, 2)
+    await enrolling.confirm(context.turn, patient, is_them=answer == "yes")
+
+
+async def acknowledge(update: Update, context: CareContext) -> None:
+    """ "I am on it"."""
+    (alert,) = values(update, 1)
+    await reports.acknowledge(context.turn, alert)
+
+
+async def undo(update: Update, context: CareContext) -> None:
+    """Undo under what was just recorded."""
+    (action,) = values(update, 1)
+    await visits.undo(context.turn, action)
+
+
+async def target(update: Update, context: CareContext) -> None:
+    """In how many weeks the next session is planned."""
+    visit, weeks = values(update, 2)
+    await visits.set_target(context.turn, visit, weeks)
+
+
+async def pause_for(update: Update, context: CareContext) -> None:
+    """For how long a plan rests."""
+    patient, days = values(update, 2)
+    await screens.pause(context.turn, patient, days)
+
+
+async def protocol(update: Update, context: CareContext) -> None:
+    """One page of a protocol."""
+    name, page = values(update, 2)
+    await clinic.read_protocol(context.turn, name, page)
+
+
+async def protocols(_update: Update, context: CareContext) -> None:
+    """The list of protocols."""
+    await clinic.show_protocols(context.turn)
+
+
+async def of_clinic(update: Update, context: CareContext) -> None:
+    """Approve a protocol, start a test, invite or remove a colleague: one value each."""
+    act = {
+        "approve": clinic.approve,
+        "test": clinic.test_patient,
+        "invite": clinic.invite,
+        "remove": clinic.remove,
+    }
+    (value,) = values(update, 1)
+    await act[_action(update)](context.turn, value)
+
+
+async def of_patient(update: Update, context: CareContext) -> None:
+    """A button of a patient's card: it carries the patient and nothing else."""
+    (patient,) = values(update, 1)
+    turn = context.turn
+    match _action(update):
+        case "setvisit":
+            await visits.ask_moment(turn, patient, "visit")
+        case "sessionat":
+            await visits.ask_moment(turn, patient, "session")
+        case "correct":
+            await visits.ask_moment(turn, patient, "correction")
+        case action:
+            await _ON_CARD[action](turn, patient)
+
+
+_ON_CARD = {
+    "card": screens.show_card,
+    "plan": screens.show_plan,
+    "sent": screens.show_sent,
+    "session": visits.session_done,
+    "cancelvisit": visits.cancel_visit,
+    "ppause": screens.offer_pause,
+    "presume": screens.resume,
+    "pstop": screens.ask_stop,
+    "stopcourse": screens.stop_course,
+    "link": screens.new_link,
+}
+OF_PATIENT = ("setvisit", "sessionat", "correct", *_ON_CARD)
+
+
+def _action(update: Update) -> str:
+    query = update.callback_query
+    return "" if query is None else str(query.data).split(":")[1]

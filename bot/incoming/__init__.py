@@ -1,0 +1,1 @@
+"""Telegram's updates: committed raw, then acknowledged, then handled in order per chat."""

@@ -1,0 +1,100 @@
+"""Which job runs when: APScheduler wakes them, what is due stands in the database."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from bot.services import dispatch, housekeeping
+from bot.services.deps import Deps
+from bot.storage.database import Priority
+from bot.storage.queries import plans, vitals
+
+log = logging.getLogger(__name__)
+
+# However far the next due time lies: a sleeping machine or a clock that jumps is noticed by then.
+LONGEST_SLEEP = timedelta(seconds=60)
+LAST_TICK = "last_tick_at"
+_WAKE = "wake"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A function that looks at what is due now; it may run at any time and as often as it likes."""
+
+    name: str
+    run: Callable[[Deps, datetime], Awaitable[int]]
+
+
+JOBS: Sequence[Job] = (
+    Job("join_without_zone", housekeeping.join_without_zone),
+    Job("dispatch_due", dispatch.dispatch_due),
+)
+
+
+class Alarm:
+    """Runs every job when the bell rings, when something falls due, and at least once a minute."""
+
+    def __init__(self, deps: Deps, jobs: Sequence[Job] = JOBS) -> None:
+        """Prepare to run ``jobs``."""
+        self._deps = deps
+        self._jobs = jobs
+        self._stopping = False
+        # Misfires are the scheduler's word for late; nothing here may be dropped for being late.
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True}
+        )
+        self.rounds = 0
+        self.last_tick_s: float | None = None
+
+    async def run(self) -> None:
+        """Run until :meth:`stop`; one failing job never stops the others."""
+        self._scheduler.start()
+        bell = self._deps.bells.plans
+        while not self._stopping:
+            bell.clear()
+            await self._tick()
+            await self._arm()
+            self.rounds += 1
+            await bell.wait()
+        self._scheduler.shutdown(wait=False)
+
+    def stop(self) -> None:
+        """End after the round under way."""
+        self._stopping = True
+        self._deps.bells.plans.set()
+
+    async def _tick(self) -> None:
+        now = self._deps.clock.now()
+        for job in self._jobs:
+            try:
+                await job.run(self._deps, now)
+            except Exception:
+                log.exception("a job failed", extra={"action": "job_failed", "job": job.name})
+        try:
+            async with self._deps.database.write(Priority.PLAN) as session:
+                await vitals.put_instant(session, LAST_TICK, now)
+            self.last_tick_s = self._deps.clock.monotonic()
+        except Exception:
+            log.exception("the tick could not be noted", extra={"action": "tick_failed"})
+
+    async def _arm(self) -> None:
+        """Let the scheduler ring the bell at the next due time, or in a minute."""
+        now = self._deps.clock.now()
+        due_at: datetime | None = None
+        try:
+            async with self._deps.database.read() as session:
+                due_at = await plans.next_due_at(session, now)
+        except Exception:
+            log.exception("the next due time is unknown", extra={"action": "arm_failed"})
+        sleep = LONGEST_SLEEP if due_at is None else min(due_at - now, LONGEST_SLEEP)
+        # The trigger wants the machine's time; the bot's clock may be a pushed one.
+        self._scheduler.add_job(
+            self._deps.bells.plans.set,
+            DateTrigger(datetime.now(UTC) + sleep),  # noqa: TID251 - see above
+            id=_WAKE,
+            replace_existing=True,
+        )

@@ -1,0 +1,194 @@
+"""The bot against the local Telegram, on a clock that can be pushed."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from bot import app
+from bot.app import App
+from bot.clock import PushedClock
+from bot.demo.people import Person
+from bot.demo.phones import Invitation, Phones
+from bot.demo.server import Server
+from bot.demo.telegram import LocalTelegram
+from bot.outgoing.pace import CHAT_BURST
+from bot.settings import Settings
+from bot.storage.queries import outbox, plans
+from bot.storage.tables import Clinic
+
+_LOOK_S = 0.005
+# Reminders of one push leave one after the other: a patient's phone shows them in order.
+_PATIENCE_S = 60.0
+
+
+def demo_clinic(*, timezone: str = "Europe/Berlin") -> Clinic:
+    """Return the sample clinic of the demo; its protocols are approved and marked as demo."""
+    return Clinic(
+        ref="",
+        name="Lumen Clinic",
+        sender_name="Lumen",
+        timezone=timezone,
+        phone="+49 30 5550 100",
+        emergency_number="112",
+        urgent_number="116 117",
+        urgent_place="the emergency department of the nearest hospital",
+        opening_hours="Mon to Fri 09:00 to 18:00",
+        is_demo=True,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A running bot, its local Telegram and the clock that both follow."""
+
+    app: App
+    telegram: LocalTelegram
+    server: Server
+    clock: PushedClock
+    lead_link: str
+
+    def now(self) -> datetime:
+        """Return the time of the rehearsal, aware UTC."""
+        return self.clock.now()
+
+    async def next_message(self) -> str | None:
+        """Push the clock to the next thing that will be sent, and wait until it was.
+
+        Returns a line about when that was, or nothing when no message is planned.
+        """
+        seen = self._sent()
+        while (due_at := await self._next_due()) is not None:
+            await self._to(due_at)
+            # What is due may be dropped by its rules: only what was sent ends the push.
+            if self._sent() > seen:
+                return due_at.isoformat()
+        return None
+
+    async def forward(self, delta: timedelta) -> None:
+        """Push the clock by ``delta``, stopping at every due time on the way."""
+        target = self.clock.now() + delta
+        while (due_at := await self._next_due()) is not None and due_at <= target:
+            await self._to(due_at)
+        await self._to(target)
+
+    def _sent(self) -> int:
+        """Count what the phones have received; edits are no new messages."""
+        return sum(len(person.received) for person in self.telegram.people)
+
+    async def _to(self, moment: datetime) -> None:
+        self.clock.push_to(moment)
+        await self.settle()
+
+    async def _next_due(self) -> datetime | None:
+        now = self.clock.now()
+        async with self.app.deps.database.read() as session:
+            found = [
+                await plans.next_due_at(session, now),
+                await outbox.next_due_at(session, now),
+            ]
+        return min((moment for moment in found if moment is not None), default=None)
+
+    async def settle(self) -> None:
+        """Wait until every update is handled, every due reminder judged and every message sent."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                await self._round()
+                if await self._quiet():
+                    await self._round()
+                    if await self._quiet():
+                        return
+                await asyncio.sleep(_LOOK_S)
+
+    async def _round(self) -> None:
+        """Wait for one whole round of the jobs that began after now."""
+        seen = self.app.alarm.rounds
+        self.app.deps.bells.ring()
+        while self.app.alarm.rounds < seen + 1:
+            self.app.deps.bells.plans.set()
+            await asyncio.sleep(_LOOK_S)
+
+    async def _quiet(self) -> bool:
+        if self.telegram.updates.waiting or not self.app.idle:
+            return False
+        now = self.clock.now()
+        async with self.app.deps.database.read() as session:
+            return not await outbox.anything_due(session, now)
+
+
+class _Local(Settings):
+    """Settings that no ``.env`` of the operator reaches."""
+
+    model_config = SettingsConfigDict(env_file=None, extra="ignore")
+
+
+def local_settings(server: Server, token: str, folder: Path) -> Settings:
+    """Return settings for a bot that talks to ``server`` and keeps its data in ``folder``."""
+    return _Local(
+        telegram_bot_token=SecretStr(token),
+        telegram_api_url=server.base_url,
+        data_dir=folder,
+        http_bind="127.0.0.1:0",
+        log_level="WARNING",
+    )
+
+
+@asynccontextmanager
+async def rehearsal(
+    folder: Path,
+    *,
+    port: int = 0,
+    clock: PushedClock | None = None,
+    clinic: Clinic | None = None,
+    database_url: str = "",
+    page: bool = False,
+    send_rate: float = 28.0,
+    chat_burst: float = CHAT_BURST,
+) -> AsyncIterator[tuple[Rehearsal, list[Person]]]:
+    """Run bot and local Telegram until the block ends; with ``page``, show the two phones."""
+    clock = clock or PushedClock()
+    telegram = LocalTelegram(now=clock.now)
+    people: list[Person] = []
+    phones = Phones(telegram) if page else None
+    if page:
+        people = [
+            telegram.person("Nour", username="nour_lumen"),
+            telegram.person("Ana", username="ana_sample"),
+        ]
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(telegram.serve(port, phones=phones))
+        options = local_settings(server, telegram.token, folder)
+        options = options.model_copy(
+            update={"database_url": database_url, "send_rate": send_rate}
+        )
+        _, link = await app.init(options, clinic or demo_clinic(), clock)
+        running = App(options, clock, chat_burst)
+        await running.start(web=False)
+        stack.push_async_callback(running.stop)
+        whole = Rehearsal(running, telegram, server, clock, link)
+        if phones is not None:
+            label = running.deps.catalogue.label("en", "demo", "open_lead_link")
+            phones.clock = whole
+            phones.invitation = Invitation(label, link, people[0])
+            phones.roles.update(
+                {
+                    people[0].id: running.deps.catalogue.label("en", "demo", "practitioner"),
+                    people[1].id: running.deps.catalogue.label("en", "demo", "patient"),
+                }
+            )
+        yield whole, people
+
+
+async def demo(port: int, opened: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Run the two phones until ``stop``; ``opened`` is told the page's address once it answers."""
+    with tempfile.TemporaryDirectory(prefix="aftercare-demo-") as folder:
+        async with rehearsal(Path(folder), port=port, page=True) as (whole, _):
+            opened(whole.server.base_url)
+            await stop.wait()

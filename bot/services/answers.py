@@ -1,0 +1,322 @@
+"""What a patient taps under a step: kept, answered, and passed on where a person must know."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from bot.domain.protocol import Kind, Step
+from bot.domain.states import Lane, Level, VisitState
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import dispatch, reports, situation, words
+from bot.services.deps import new_ref
+from bot.services.errors import StaleButton
+from bot.services.planning import replan
+from bot.services.situation import Situation
+from bot.services.turn import Turn
+from bot.storage import sealed
+from bot.storage.queries import outbox, people, plans
+from bot.storage.tables import Answer, Patient, Reminder, Visit
+
+_BOOKING_AGAIN = timedelta(days=4)
+# "The same" is expected to day 6; from day 7 the clinic is told (clinical.md 4).
+_SAME_IS_LATE = 7
+
+
+async def answer(turn: Turn, message_ref: str, key: str) -> None:
+    """Record an answer to a step and say what follows from it.
+
+    Buttons stay good for ever: an old one is still recorded and passed on. One that is not this
+    person's, or names nothing, is stale.
+    """
+    message = await outbox.message_by_ref(turn.session, message_ref)
+    if message is None or message.chat_id != turn.account.id or message.patient_id is None:
+        raise StaleButton
+    patient = await people.patient(turn.session, message.patient_id)
+    rows = await plans.reminders_of_message(turn.session, message.id or 0)
+    if not rows:
+        raise StaleButton
+    turn.patient = patient
+    whole = await situation.read(turn.session, patient.id or 0)
+    row = _lead_row(whole, rows, key)
+    await _record(turn, patient, row, key)
+    step = whole.plan_of(row.visit_id).protocol.step(row.step)
+    follow = _FOLLOWS.get(key)
+    if follow is None:
+        raise StaleButton
+    await follow(turn, whole, row, step)
+
+
+def _lead_row(whole: Situation, rows: Sequence[Reminder], key: str) -> Reminder:
+    """Return the reminder whose step has that button."""
+    for row in rows:
+        if key in whole.plan_of(row.visit_id).protocol.step(row.step).buttons:
+            return row
+    raise StaleButton
+
+
+async def _record(turn: Turn, patient: Patient, row: Reminder, key: str) -> None:
+    given = Answer(
+        ref=new_ref(),
+        patient_id=patient.id or 0,
+        reminder_id=row.id or 0,
+        update_id=turn.update_id,
+        given_at=turn.now,
+    )
+    sealed.write(turn.session, given, {"answer": key})
+    turn.session.add(given)
+    await turn.session.flush()
+
+
+def _wrong_row() -> list[Button]:
+    return [Button(label="something_wrong", data=buttons.pack("wrong"))]
+
+
+async def _got_it(turn: Turn, _whole: Situation, _row: Reminder, _step: Step) -> None:
+    turn.toast = "got_it"
+    if turn.patient is not None:
+        await turn.tell_patient(turn.patient, "patient/got_it")
+
+
+async def _ask_clinic(turn: Turn, _whole: Situation, _row: Reminder, _step: Step) -> None:
+    await reports.ask_clinic(turn)
+
+
+async def _wrong(turn: Turn, _whole: Situation, _row: Reminder, _step: Step) -> None:
+    await reports.something_wrong(turn)
+
+
+async def _none(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None:
+    """No warning sign: ask for the trend after a check; a late check is simply ticked off."""
+    if Kind.CHECK in step.kinds:
+        await turn.tell_patient(
+            whole.patient,
+            "patient/trend",
+            rows=[
+                [Button(label=key, data=buttons.pack("trend", row.ref, key))]
+                for key in ("better", "the_same", "worse")
+            ],
+        )
+    else:
+        await turn.tell_patient(
+            whole.patient,
+            "patient/noted",
+            {"next_date": words.next_date(whole, turn.now)},
+            [_wrong_row()],
+        )
+
+
+async def _sign(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    """A warning sign: the urgent text at once, and a person is told."""
+    await turn.tell_patient(whole.patient, "patient/urgent", lane=Lane.DANGER)
+    await reports.raise_alert(turn, whole.patient, Level.URGENT, "warning_sign", "yes_i_have_one")
+
+
+async def _unsure(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    await _tell_clinic(turn, whole, "not_sure")
+
+
+async def _not_calm(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    await turn.tell_patient(whole.patient, "patient/not_calm", rows=[_wrong_row()])
+    await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "not_calm")
+
+
+async def _tell_clinic(turn: Turn, whole: Situation, key: str) -> None:
+    await turn.tell_patient(whole.patient, "patient/told_clinic", rows=[_wrong_row()])
+    await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "check", key)
+
+
+async def _calm(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    await turn.tell_patient(
+        whole.patient,
+        "patient/calm",
+        {"next_date": words.next_date(whole, turn.now)},
+        [_wrong_row()],
+    )
+
+
+async def _send_photo(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    await turn.tell_patient(whole.patient, "patient/photo_how")
+
+
+async def _show_times(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    await turn.tell_patient(whole.patient, "patient/booking_asked", rows=[_wrong_row()])
+    await reports.tell_practitioner(turn, whole.patient, "practitioner/wants_times")
+
+
+async def _later(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    due = (row.due_at or turn.now) + _BOOKING_AGAIN
+    day = due.astimezone(whole.zone).date()
+    await turn.tell_patient(
+        whole.patient,
+        "patient/booking_later",
+        {"later_date": dates.day(day, whole.patient.language)},
+    )
+
+
+async def _not_this_time(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    whole.patient.booking_requests = False
+    turn.session.add(whole.patient)
+    await replan(turn.session, whole.patient.id or 0, turn.now)
+    await turn.tell_patient(whole.patient, "patient/booking_declined")
+    await reports.tell_practitioner(turn, whole.patient, "practitioner/booking_declined")
+
+
+async def _coming(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    visit = _planned(turn, whole, row)
+    visit.confirmed_at = turn.now
+    turn.session.add(visit)
+    await replan(turn.session, whole.patient.id or 0, turn.now)
+    if visit.planned_at is not None:
+        await turn.tell_patient(
+            whole.patient,
+            "patient/visit_confirmed",
+            words.visit_values(turn.clinic, visit.planned_at, whole.patient),
+        )
+        await reports.tell_practitioner(
+            turn, whole.patient, "practitioner/visit_confirmed", _visit_at(turn, visit)
+        )
+
+
+def _visit_at(turn: Turn, visit: Visit) -> dict[str, str]:
+    at = visit.planned_at or turn.now
+    return {"visit_at": dates.moment(at, turn.clinic_zone, turn.clinic.language)}
+
+
+def _planned(turn: Turn, whole: Situation, row: Reminder) -> Visit:
+    """Return the visit a prep or confirmation is about, while it still lies ahead."""
+    visit = whole.visit(row.visit_id)
+    ahead = visit.planned_at is not None and visit.planned_at > turn.now
+    if visit.state is not VisitState.PLANNED or not ahead:
+        raise StaleButton
+    return visit
+
+
+async def _changed(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    await turn.await_text("change")
+    await turn.tell_patient(whole.patient, "patient/something_changed", rows=[_wrong_row()])
+    await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "something_changed")
+
+
+async def _change_time(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    await change_time(turn, whole.patient, whole.visit(row.visit_id))
+
+
+async def change_time(turn: Turn, patient: Patient, visit: Visit) -> None:
+    """Pass the wish for another time on to the practitioner."""
+    ahead = visit.planned_at is not None and visit.planned_at > turn.now
+    if visit.state is not VisitState.PLANNED or not ahead:
+        raise StaleButton
+    await turn.tell_patient(patient, "patient/change_wanted", rows=[_wrong_row()])
+    await reports.tell_practitioner(
+        turn, patient, "practitioner/wants_change", _visit_at(turn, visit)
+    )
+
+
+async def change_time_of(turn: Turn, visit_ref: str) -> None:
+    """The same from the note on a booked visit, where the button names the visit."""
+    if turn.patient is None:
+        raise StaleButton
+    visit = await plans.visit_by_ref(turn.session, turn.patient.clinic_id, visit_ref)
+    if visit is None or visit.patient_id != turn.patient.id:
+        raise StaleButton
+    await change_time(turn, turn.patient, visit)
+
+
+async def _cancel_visit(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    visit = _planned(turn, whole, row)
+    visit.state = VisitState.CANCELLED
+    turn.session.add(visit)
+    await replan(turn.session, whole.patient.id or 0, turn.now)
+    await dispatch.dispatch_patient(turn.session, whole.patient.id or 0, turn.now)
+    if visit.planned_at is not None:
+        await turn.tell_patient(
+            whole.patient,
+            "patient/visit_cancelled",
+            words.visit_values(turn.clinic, visit.planned_at, whole.patient),
+        )
+    await reports.tell_practitioner(
+        turn, whole.patient, "practitioner/visit_cancelled_by_patient", _visit_at(turn, visit)
+    )
+
+
+async def _book_after_maint(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None:
+    await _show_times(turn, whole, row, step)
+
+
+async def _not_now(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    await turn.tell_patient(
+        whole.patient,
+        "patient/noted",
+        {"next_date": words.next_date(whole, turn.now)},
+        [_wrong_row()],
+    )
+
+
+async def _lump(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+    await turn.tell_patient(whole.patient, "patient/told_clinic", rows=[_wrong_row()])
+    await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "late_sign", "yes")
+
+
+async def trend(turn: Turn, reminder_ref: str, key: str) -> None:
+    """Take the answer to "how is the area": better goes on, anything else reaches the clinic."""
+    if turn.patient is None and turn.practitioner is None:
+        raise StaleButton
+    row = await plans.reminder_by_ref(turn.session, reminder_ref)
+    if row is None or key not in ("better", "the_same", "worse"):
+        raise StaleButton
+    whole = await situation.read(turn.session, row.patient_id)
+    if whole.patient.telegram_id != turn.account.id:
+        raise StaleButton
+    turn.patient = whole.patient
+    await _record(turn, whole.patient, row, key)
+    day = _day(turn, whole, row)
+    protocol = whole.plan_of(row.visit_id).protocol.name
+    if key == "worse" or (key == "the_same" and day >= _SAME_IS_LATE):
+        await _tell_clinic(turn, whole, key)
+        return
+    line = turn.deps.texts.render(
+        whole.patient.language,
+        f"patient/expected/{protocol}",
+        await words.patient_values(turn.session, turn.clinic, whole.patient),
+    )
+    await turn.tell_patient(
+        whole.patient,
+        "patient/better",
+        {"expected_line": line.text, "next_date": words.next_date(whole, turn.now)},
+        [_wrong_row()],
+    )
+
+
+def _day(turn: Turn, whole: Situation, row: Reminder) -> int:
+    done = whole.visit(row.visit_id).done_date
+    return 0 if done is None else (turn.now.astimezone(whole.zone).date() - done).days
+
+
+Follow = Callable[[Turn, Situation, Reminder, Step], Awaitable[None]]
+_FOLLOWS: dict[str, Follow] = {
+    "got_it": _got_it,
+    "ok": _got_it,
+    "ask_clinic": _ask_clinic,
+    "something_wrong": _wrong,
+    "none_of_these": _none,
+    "no": _none,
+    "yes_i_have_one": _sign,
+    "yes": _lump,
+    "not_sure": _unsure,
+    "yes_calm": _calm,
+    "not_yet": _not_calm,
+    "not_calm": _not_calm,
+    "send_photo": _send_photo,
+    "show_times": _show_times,
+    "later": _later,
+    "not_this_time": _not_this_time,
+    "will_come": _coming,
+    "yes_coming": _coming,
+    "something_changed": _changed,
+    "change_time": _change_time,
+    "cancel_visit": _cancel_visit,
+    "no_lump_book": _book_after_maint,
+    "no_lump_not_now": _not_now,
+    "yes_lump": _lump,
+}
+FOLLOWED = frozenset(_FOLLOWS)

@@ -1,0 +1,310 @@
+"""The clinic itself: made by ``init``, its protocols read and approved, its team invited."""
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import PatientState
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.outgoing.catalogue import Catalogue
+from bot.services import enrolling, invitations, joining, outbox, preview, words
+from bot.services.deps import Deps, new_ref
+from bot.services.errors import NotAllowed, StaleButton
+from bot.services.turn import Turn
+from bot.storage import sealed
+from bot.storage.queries import people, plans
+from bot.storage.tables import Clinic, Consent, Patient, Practitioner, ProtocolVersion
+
+_REVIEW_EVERY = timedelta(days=365)
+LEAD = "lead"
+PRACTITIONER = "practitioner"
+
+
+async def create(session: AsyncSession, clinic: Clinic, deps: Deps) -> str:
+    """Store the clinic and return the lead's one-time link."""
+    session.add(clinic)
+    await session.flush()
+    if clinic.is_demo:
+        for name in deps.catalogue.protocols:
+            await _approve(session, clinic, deps.catalogue, name, None, deps, is_demo=True)
+    return await invitations.for_practitioner(session, clinic, LEAD, None, deps.clock.now())
+
+
+def content_hash(content: dict[str, Any]) -> str:
+    """Return what identifies a protocol's content; any change asks for a new approval."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
+        :16
+    ]
+
+
+async def _approve(
+    session: AsyncSession,
+    clinic: Clinic,
+    catalogue: Catalogue,
+    name: str,
+    lead: Practitioner | None,
+    deps: Deps,
+    *,
+    is_demo: bool = False,
+) -> ProtocolVersion:
+    content = json.loads(json.dumps(catalogue.protocol_data[name], default=str))
+    now = deps.clock.now()
+    version = catalogue.protocols[name].version
+    row = await plans.protocol_version_by_content(
+        session, clinic.id or 0, name, version, content_hash(content)
+    )
+    row = row or ProtocolVersion(
+        clinic_id=clinic.id or 0,
+        name=name,
+        version=version,
+        content_hash=content_hash(content),
+        content=content,
+    )
+    row.approved_by = lead.id if lead is not None else None
+    row.approved_at = now
+    row.review_by = (now + _REVIEW_EVERY).date()
+    row.is_demo = is_demo
+    session.add(row)
+    await session.flush()
+    return row
+
+
+def _lead(turn: Turn) -> Practitioner:
+    practitioner = enrolling.lead_or_practitioner(turn)
+    if practitioner.role != LEAD:
+        raise NotAllowed
+    return practitioner
+
+
+async def show_protocols(turn: Turn) -> None:
+    """List the protocols with what is approved, each to be read by the lead."""
+    _lead(turn)
+    approved = {
+        row.name: row for row in await plans.approved_protocols(turn.session, turn.clinic.id or 0)
+    }
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
+    rows = [
+        [
+            Button(
+                text=catalogue.label(language, "treatments", name),
+                data=buttons.pack("protocol", name, "0"),
+            )
+        ]
+        for name in catalogue.protocols
+    ]
+    await turn.screen(
+        "practitioner/protocols",
+        {
+            "protocols": [
+                {
+                    "name": catalogue.label(language, "treatments", name),
+                    "approved": name in approved and current(catalogue, approved[name]),
+                }
+                for name in catalogue.protocols
+            ]
+        },
+        rows,
+    )
+
+
+def current(catalogue: Catalogue, row: ProtocolVersion) -> bool:
+    """Say whether an approval is for what the messages hold today."""
+    data = catalogue.protocol_data.get(row.name)
+    return data is not None and row.content_hash == content_hash(
+        json.loads(json.dumps(data, default=str))
+    )
+
+
+async def read_protocol(turn: Turn, name: str, page: str) -> None:
+    """Show one page of a protocol: its limits first, then each message as a patient reads it."""
+    _lead(turn)
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
+    if name not in catalogue.protocols or not page.isdigit():
+        raise StaleButton
+    protocol = catalogue.protocols[name]
+    given = preview.Dates(
+        turn.now,
+        turn.now + timedelta(days=28),
+        (turn.now + timedelta(days=28)).astimezone(turn.clinic_zone).date(),
+        turn.clinic_zone,
+    )
+    planned = preview.dated(protocol, given)
+    at = min(int(page), len(planned) - 1)
+    each = planned[at]
+    values = preview.sample_values(catalogue, protocol, given, language, each)
+    own = await words.patient_like_values(turn)
+    text = "\n\n".join(
+        turn.deps.texts.render(language, template, values | own).text
+        for template in (each.step.template, each.step.warning_template)
+        if template
+    )
+    last = at == len(planned) - 1
+    forward = (
+        [Button(label="i_approve", data=buttons.pack("approve", name))]
+        if last
+        else [Button(label="next_page", data=buttons.pack("protocol", name, str(at + 1)))]
+    )
+    back = [Button(label="previous_page", data=buttons.pack("protocol", name, str(at - 1)))]
+    await turn.screen(
+        "practitioner/protocol_page",
+        {
+            "name": catalogue.label(language, "treatments", name),
+            "version": protocol.version,
+            "page": at + 1,
+            "pages": len(planned),
+            "step": each.step.id,
+            "due": dates.moment(each.due_at, given.zone, language) if each.due_at else None,
+            "expires": dates.moment(each.expires_at, given.zone, language)
+            if each.expires_at
+            else None,
+            "body": text,
+            "buttons": dates.join(
+                [catalogue.label(language, "buttons", key) for key in each.step.buttons], language
+            ),
+            "sources": ", ".join(each.step.sources),
+        },
+        [forward, *([back] if at else [])],
+    )
+
+
+async def approve(turn: Turn, name: str) -> None:
+    """Store the lead's approval of a protocol as it is today; it is looked at again in a year."""
+    lead = _lead(turn)
+    if name not in turn.deps.catalogue.protocols:
+        raise StaleButton
+    row = await _approve(turn.session, turn.clinic, turn.deps.catalogue, name, lead, turn.deps)
+    await turn.screen(
+        "practitioner/approved",
+        {
+            "name": turn.deps.catalogue.label(turn.clinic.language, "treatments", name),
+            "version": row.version,
+            "review_by": dates.day(row.review_by, turn.clinic.language) if row.review_by else "",
+        },
+        [
+            [Button(label="send_test_patient", data=buttons.pack("test", name))],
+            [Button(label="new_patient_button", data=buttons.pack("new"))],
+        ],
+    )
+
+
+async def test_patient(turn: Turn, name: str) -> None:
+    """Enroll the lead as a patient of a test course: every message once, a few seconds apart.
+
+    The messages and their buttons are the real ones; each is marked as a test, and so is every
+    alert that an answer raises.
+    """
+    lead = _lead(turn)
+    approved = await enrolling.usable_protocols(turn)
+    if name not in approved:
+        raise StaleButton
+    patient = Patient(
+        ref=new_ref(),
+        clinic_id=lead.clinic_id,
+        practitioner_id=lead.id or 0,
+        telegram_id=lead.telegram_id,
+        state=PatientState.ACTIVE,
+        is_test=True,
+        language=turn.clinic.language,
+        timezone=turn.clinic.timezone,
+        opened_at=turn.now,
+        consented_at=turn.now,
+        confirmed_at=turn.now,
+        joined_at=turn.now,
+        created_at=turn.now,
+    )
+    sealed.write(turn.session, patient, {"name": words.name_of(turn.session, lead)})
+    turn.session.add(patient)
+    await turn.session.flush()
+    turn.session.add(
+        Consent(
+            patient_id=patient.id or 0,
+            purpose=joining.REMINDERS,
+            text_version="test",
+            language=patient.language,
+            given_at=turn.now,
+        )
+    )
+    await turn.tell(
+        lead, "practitioner/test_started", {"patient": words.name_of(turn.session, lead)}
+    )
+    await enrolling.test_course(turn, patient, approved[name])
+
+
+async def show_team(turn: Turn) -> None:
+    """Show who works with the bot; the lead may invite."""
+    practitioner = enrolling.lead_or_practitioner(turn)
+    everybody = await people.practitioners(turn.session, turn.clinic.id or 0)
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
+    rows = []
+    if practitioner.role == LEAD:
+        rows = [
+            [Button(label="invite_practitioner", data=buttons.pack("invite", PRACTITIONER))],
+            [Button(label="read_protocols", data=buttons.pack("protocols"))],
+            *[
+                [
+                    Button(
+                        text=catalogue.label(language, "forms", "remove").format(
+                            name=words.name_of(turn.session, each)
+                        ),
+                        data=buttons.pack("remove", each.ref),
+                    )
+                ]
+                for each in everybody
+                if each.role != LEAD
+            ],
+        ]
+    await turn.screen(
+        "practitioner/team",
+        {
+            "team": [
+                {
+                    "name": words.name_of(turn.session, each),
+                    "role": catalogue.label(language, "roles", each.role),
+                }
+                for each in everybody
+            ]
+        },
+        rows,
+    )
+
+
+async def invite(turn: Turn, role: str) -> None:
+    """Make a one-time link for a colleague."""
+    lead = _lead(turn)
+    if role != PRACTITIONER:
+        raise StaleButton
+    address = await invitations.for_practitioner(turn.session, turn.clinic, role, lead.id, turn.now)
+    await outbox.to_practitioner(
+        turn.session,
+        lead,
+        "practitioner/invite_link",
+        turn.now,
+        language=turn.clinic.language,
+        values={
+            "link": address,
+            "link_hours": int(invitations.PRACTITIONER_LIFE / timedelta(hours=1)),
+        },
+        rows=[[Button(label="copy_link", copies=address)]],
+        method="photo",
+        file=address,
+    )
+
+
+async def remove(turn: Turn, ref: str) -> None:
+    """End a colleague's access at once; their patients move to the lead."""
+    lead = _lead(turn)
+    everybody = await people.practitioners(turn.session, turn.clinic.id or 0)
+    leaver = next((each for each in everybody if each.ref == ref and each.role != LEAD), None)
+    if leaver is None:
+        raise StaleButton
+    leaver.removed_at = turn.now
+    turn.session.add(leaver)
+    await people.move_patients(turn.session, leaver.id or 0, lead.id or 0)
+    await turn.screen(
+        "practitioner/removed",
+        {"name": words.name_of(turn.session, leaver)},
+    )

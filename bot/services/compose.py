@@ -1,0 +1,141 @@
+"""Turning a message row into what Telegram is handed: words, buttons, picture or file."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import icalendar
+import segno
+from sqlmodel.ext.asyncio.session import AsyncSession
+from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup
+
+from bot.outgoing import buttons
+from bot.outgoing.sender import Outgoing
+from bot.services import menus, situation, words
+from bot.services.deps import Deps
+from bot.storage import sealed
+from bot.storage.queries import people, plans
+from bot.storage.tables import Clinic, Message, Reminder
+
+_VISIT_LENGTH = timedelta(minutes=30)
+_QR_SCALE = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message with its words: what is handed over, and what is kept of it."""
+
+    outgoing: Outgoing
+    html: str
+    text_version: str
+
+
+async def compose(session: AsyncSession, deps: Deps, row: Message, now: datetime) -> Composed:
+    """Return the row ready to be sent; raises ``TextError`` when its words cannot be made."""
+    content = sealed.read(session, row)
+    clinic = await people.clinic(session, row.clinic_id)
+    values = await _values(session, deps, row, clinic, content.get("values", {}), now)
+    if row.method == "copy":
+        return Composed(_outgoing(row, "", None), "", "")
+    templates = [row.template, *content.get("also", [])]
+    parts = [deps.texts.render(row.language, template, values) for template in templates]
+    if await _is_test(session, row):
+        parts.insert(0, deps.texts.render(row.language, "practitioner/test_mark", values))
+    html = "\n\n".join(part.html for part in parts)
+    keyboard = _keyboard(deps, row, content)
+    file, name = _file(row, content, clinic)
+    return Composed(_outgoing(row, html, keyboard, file, name), html, parts[-1].version)
+
+
+async def _is_test(session: AsyncSession, row: Message) -> bool:
+    if row.practitioner_id is not None or row.patient_id is None:
+        return False
+    return (await people.patient(session, row.patient_id)).is_test
+
+
+async def _values(
+    session: AsyncSession,
+    deps: Deps,
+    row: Message,
+    clinic: Clinic,
+    own: Mapping[str, Any],
+    now: datetime,
+) -> dict[str, Any]:
+    values: dict[str, Any] = words.clinic_values(clinic)
+    if row.patient_id is not None:
+        patient = await people.patient(session, row.patient_id)
+        values = await words.patient_values(session, clinic, patient)
+    if row.template.startswith("steps/") and row.patient_id is not None:
+        whole = await situation.read(session, row.patient_id)
+        reminders = await _reminders(session, row)
+        values |= words.step_values(deps.catalogue, whole, reminders, now)
+        values["maybe_repeat"] = row.maybe_copies > 0
+    return values | dict(own)
+
+
+async def _reminders(session: AsyncSession, row: Message) -> Sequence[Reminder]:
+    """Return the reminders a message carries; a second bubble belongs to the first one's."""
+    own = await plans.reminders_of_message(session, row.id or 0)
+    return own or await plans.reminders_of_message(session, row.follows_id or 0)
+
+
+def _keyboard(
+    deps: Deps, row: Message, content: Mapping[str, Any]
+) -> InlineKeyboardMarkup | ReplyKeyboardMarkup | None:
+    if content.get("menu"):
+        return buttons.menu(deps.catalogue, row.language, menus.KEYS[content["menu"]])
+    return buttons.inline(deps.catalogue, row.language, content.get("buttons", []))
+
+
+def _file(row: Message, content: Mapping[str, Any], clinic: Clinic) -> tuple[bytes | None, str]:
+    """Make the QR picture or the calendar file now; neither is ever stored."""
+    made = content.get("file", "")
+    if row.method == "photo":
+        picture = io.BytesIO()
+        segno.make(made, error="m").save(picture, kind="png", scale=_QR_SCALE, border=4)
+        return picture.getvalue(), "invitation.png"
+    if row.method == "document":
+        return _calendar(row, made, clinic), "visit.ics"
+    return None, ""
+
+
+def _calendar(row: Message, start: str, clinic: Clinic) -> bytes:
+    """Return one visit as a calendar file; it names the clinic and nothing of the treatment."""
+    begins = datetime.fromisoformat(start)
+    visit = icalendar.Event()
+    # One identity a visit: opening the file of a moved visit moves the entry.
+    visit.add("uid", f"visit-{row.visit_id}@{clinic.ref}")
+    visit.add("sequence", row.id)
+    visit.add("dtstamp", row.queued_at)
+    visit.add("dtstart", begins)
+    visit.add("dtend", begins + _VISIT_LENGTH)
+    visit.add("summary", clinic.name)
+    calendar = icalendar.Calendar()
+    calendar.add("prodid", "-//Aftercare Bot//")
+    calendar.add("version", "2.0")
+    calendar.add_component(visit)
+    return bytes(calendar.to_ical())
+
+
+def _outgoing(
+    row: Message,
+    html: str,
+    keyboard: InlineKeyboardMarkup | ReplyKeyboardMarkup | None,
+    file: bytes | None = None,
+    file_name: str = "",
+) -> Outgoing:
+    return Outgoing(
+        chat_id=row.chat_id,
+        method=row.method,
+        html=html,
+        keyboard=keyboard,
+        target_message_id=row.target_message_id,
+        source_chat_id=row.source_chat_id,
+        file=file,
+        file_name=file_name,
+        silent=row.silent,
+        # What patients send is for the clinic's eyes; the apps then do not offer to pass it on.
+        protected=row.method == "copy",
+    )

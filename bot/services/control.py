@@ -1,0 +1,329 @@
+"""What a patient steers: stop, pause, resume; what they may look at: plan, limits, visits."""
+
+import re
+from datetime import timedelta
+
+from bot.domain.states import Lane, PatientState, ReminderState, VisitState
+from bot.domain.times import to_utc
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import menus, situation, words
+from bot.services.errors import CareError, StaleButton
+from bot.services.planning import replan
+from bot.services.situation import Situation
+from bot.services.turn import Turn
+from bot.storage.tables import Patient
+
+PAUSE_DAYS = 7
+_SHOWN = 12
+_STOP_WORDS_AT_MOST = 4
+
+
+def _patient(turn: Turn) -> Patient:
+    if turn.patient is None:
+        raise CareError("not_a_patient")
+    return turn.patient
+
+
+def _wrong_row() -> list[Button]:
+    return [Button(label="something_wrong", data=buttons.pack("wrong"))]
+
+
+async def show_plan(turn: Turn) -> None:
+    """Show what is still to come and which limits hold."""
+    patient = _patient(turn)
+    whole = await situation.read(turn.session, patient.id or 0)
+    coming = [
+        row
+        for row in whole.reminders
+        if row.state is ReminderState.PLANNED
+        and row.outlook is None
+        and row.due_at is not None
+        and row.due_at > turn.now
+    ]
+    limits = words.limit_groups(
+        turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now
+    )
+    visit = _next_visit(turn, whole)
+    if patient.state is not PatientState.ACTIVE or not (coming or limits or visit):
+        await turn.tell_patient(patient, "patient/plan_empty", rows=[_wrong_row()])
+        return
+    steps = [
+        {
+            "when": dates.moment(row.due_at, whole.zone, patient.language),
+            "what": turn.deps.catalogue.label(
+                patient.language, "kinds", _kind(whole, row.visit_id, row.step)
+            ),
+        }
+        for row in coming[:_SHOWN]
+        if row.due_at is not None
+    ]
+    paused = patient.paused_until
+    await turn.tell_patient(
+        patient,
+        "patient/plan",
+        {
+            "steps": steps,
+            "limits": limits,
+            "visit": visit,
+            "paused_until": dates.day(paused.astimezone(whole.zone).date(), patient.language)
+            if paused
+            else None,
+        },
+        [_wrong_row()],
+    )
+
+
+def _kind(whole: Situation, visit_id: int, step: str) -> str:
+    return whole.plan_of(visit_id).protocol.step(step).kinds[0].value
+
+
+def _next_visit(turn: Turn, whole: Situation) -> str | None:
+    booked = [
+        plan.booked.planned_at
+        for plan in whole.courses
+        if plan.booked is not None
+        and plan.booked.planned_at is not None
+        and plan.booked.planned_at > turn.now
+    ]
+    if not booked:
+        return None
+    return dates.moment(min(booked), whole.clinic_zone, whole.patient.language)
+
+
+async def show_limits(turn: Turn) -> None:
+    """Show every limit that still holds, with its exact end."""
+    patient = _patient(turn)
+    whole = await situation.read(turn.session, patient.id or 0)
+    groups = words.limit_groups(
+        turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now
+    )
+    await turn.tell_patient(patient, "patient/limits", {"limits": groups}, [_wrong_row()])
+
+
+async def show_visits(turn: Turn) -> None:
+    """Show the patient's visits, on the clinic's clock."""
+    patient = _patient(turn)
+    whole = await situation.read(turn.session, patient.id or 0)
+    shown = []
+    for visit in whole.visits:
+        at = visit.done_at or visit.planned_at
+        if at is None:
+            continue
+        said_yes = visit.state is VisitState.PLANNED and visit.confirmed_at is not None
+        state = "confirmed" if said_yes else visit.state.value
+        shown.append(
+            {
+                "when": dates.moment(at, whole.clinic_zone, patient.language),
+                "state_label": turn.deps.catalogue.label(patient.language, "visit_states", state),
+            }
+        )
+    await turn.tell_patient(patient, "patient/visits", {"visits": shown[-_SHOWN:]}, [_wrong_row()])
+
+
+def asked_limits(turn: Turn, typed: str) -> list[str]:
+    """Return the limits that a typed question names; empty when it names none."""
+    text = f" {re.sub(r'[^a-z0-9à-ÿ-]+', ' ', typed.lower())} "
+    known = turn.deps.catalogue.limit_words(turn.language)
+    return [limit for limit, names in known.items() if any(f" {name} " in text for name in names)]
+
+
+def may_i(turn: Turn, typed: str) -> bool:
+    """Say whether a text asks for permission ("can I go to the gym?") and names a limit.
+
+    "Is my swelling normal after the gym?" asks something else, and goes to a person.
+    """
+    text = " ".join(typed.lower().split())
+    openings = turn.deps.catalogue.words(turn.language, "asking")
+    asks = any(text.startswith(opening) for opening in openings)
+    return asks and bool(asked_limits(turn, typed))
+
+
+async def answer_limits(turn: Turn, limits: list[str]) -> None:
+    """Answer a question about limits with their exact end and the hours left."""
+    patient = _patient(turn)
+    whole = await situation.read(turn.session, patient.id or 0)
+    ends = whole.limits()
+    catalogue, language = turn.deps.catalogue, patient.language
+    on = sorted((ends[limit], limit) for limit in limits if ends.get(limit, turn.now) > turn.now)
+    over = [(ends[limit], limit) for limit in limits if limit in ends and ends[limit] <= turn.now]
+    if on:
+        on.reverse()
+        named = [
+            {
+                "what": catalogue.label(language, "limits", limit),
+                "ends": dates.moment(end, whole.zone, language),
+            }
+            for end, limit in on
+        ]
+        # Whole hours, rounded up: a limit never seems over before it is.
+        hours = -((turn.now - on[0][0]) // timedelta(hours=1))
+        await turn.tell_patient(
+            patient,
+            "patient/limit_until",
+            {**named[0], "hours_left": hours, "more": named[1:]},
+            [_wrong_row()],
+        )
+    elif over:
+        end, limit = max(over)
+        await turn.tell_patient(
+            patient,
+            "patient/limit_over",
+            {
+                "what": catalogue.label(language, "limits", limit),
+                "ended_at": dates.moment(end, whole.zone, language),
+            },
+            [_wrong_row()],
+        )
+    else:
+        what = catalogue.label(language, "limits", limits[0])
+        await turn.tell_patient(patient, "patient/limit_none", {"what": what}, [_wrong_row()])
+
+
+def is_stop(turn: Turn, typed: str) -> bool:
+    """Say whether a short text means STOP: any case, with punctuation, up to four words."""
+    text = re.sub(r"[^\w\s-]", " ", typed.lower()).split()
+    if not text or len(text) > _STOP_WORDS_AT_MOST:
+        return False
+    catalogue, joined = turn.deps.catalogue, " ".join(text)
+    # "Cancel" alone means STOP; in "cancel my visit" it is a message for the clinic.
+    if joined in catalogue.words(turn.language, "stop_alone"):
+        return True
+    return any(f" {word} " in f" {joined} " for word in catalogue.words(turn.language, "stop"))
+
+
+async def ask_stop(turn: Turn) -> None:
+    """Ask whether to stop, pause or keep the reminders."""
+    patient = _patient(turn)
+    if patient.state is PatientState.STOPPED:
+        await turn.tell_patient(patient, "patient/stopped", rows=[_wrong_row()])
+        return
+    await turn.tell_patient(
+        patient,
+        "patient/stop_ask",
+        rows=[
+            [Button(label="stop_reminders", data=buttons.pack("stop", "stop"))],
+            [Button(label="pause_7_days", data=buttons.pack("stop", "pause"))],
+            [Button(label="keep_them", data=buttons.pack("stop", "keep"))],
+        ],
+    )
+
+
+async def stop(turn: Turn) -> None:
+    """Stop the reminders; what is queued is taken back in the same commit."""
+    patient = _patient(turn)
+    if patient.state not in (PatientState.ACTIVE, PatientState.OPENED):
+        raise StaleButton
+    joined = patient.state is PatientState.ACTIVE
+    patient.state = PatientState.STOPPED
+    patient.paused_until = None
+    turn.session.add(patient)
+    whole = await replan(turn.session, patient.id or 0, turn.now)
+    await turn.tell_patient(patient, "patient/stopped", rows=[_wrong_row()])
+    await _tell_clinic(
+        turn, patient, "practitioner/patient_stopped", {"phone_now": joined and _early(turn, whole)}
+    )
+
+
+def _early(turn: Turn, whole: Situation) -> bool:
+    """Say whether the session is so fresh that the clinic should phone (clinical.md 4)."""
+    fresh = timedelta(days=2)
+    return any(
+        plan.latest is not None
+        and plan.latest.done_at is not None
+        and turn.now - plan.latest.done_at < fresh
+        for plan in whole.courses
+    )
+
+
+async def _tell_clinic(
+    turn: Turn, patient: Patient, template: str, values: dict[str, object]
+) -> None:
+    practitioner = await turn.treating(patient)
+    await turn.tell(
+        practitioner,
+        template,
+        {"patient": words.name_of(turn.session, patient), **values},
+        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+        patient=patient,
+        lane=Lane.DANGER,
+    )
+
+
+async def pause(turn: Turn) -> None:
+    """Hold everything but safety checks for seven days, to the end of quiet hours."""
+    patient = _patient(turn)
+    if patient.state is not PatientState.ACTIVE:
+        raise StaleButton
+    await pause_for(turn, patient, PAUSE_DAYS)
+    whole = await situation.read(turn.session, patient.id or 0)
+    until = patient.paused_until or turn.now
+    await turn.tell_patient(
+        patient,
+        "patient/paused",
+        {"until": dates.day(until.astimezone(whole.zone).date(), patient.language)},
+        [_wrong_row()],
+    )
+
+
+async def pause_for(turn: Turn, patient: Patient, days: int) -> None:
+    """Pause the patient until the end of quiet hours ``days`` days on."""
+    whole = await situation.read(turn.session, patient.id or 0)
+    day = turn.now.astimezone(whole.zone).date() + timedelta(days=days)
+    patient.paused_until = to_utc(day, whole.quiet.end, whole.zone)
+    turn.session.add(patient)
+    await replan(turn.session, patient.id or 0, turn.now)
+
+
+async def keep(turn: Turn) -> None:
+    """Leave everything as it is."""
+    patient = _patient(turn)
+    whole = await situation.read(turn.session, patient.id or 0)
+    await turn.tell_patient(
+        patient, "patient/kept", {"next_date": words.next_date(whole, turn.now)}
+    )
+
+
+async def ask_resume(turn: Turn) -> None:
+    """Ask a patient who stopped, or comes back, whether the reminders go on."""
+    patient = _patient(turn)
+    await turn.tell_patient(
+        patient,
+        "patient/resume_ask",
+        rows=[
+            [Button(label="resume", data=buttons.pack("resume", "yes"))],
+            [Button(label="stay_stopped", data=buttons.pack("resume", "no"))],
+        ],
+    )
+
+
+async def resume(turn: Turn, *, wanted: bool) -> None:
+    """Turn the reminders on again from here, or leave them off; old steps are not replayed."""
+    patient = _patient(turn)
+    if patient.state not in (PatientState.STOPPED, PatientState.UNREACHABLE):
+        raise StaleButton
+    if not wanted:
+        await turn.tell_patient(patient, "patient/still_stopped", rows=[_wrong_row()])
+        return
+    patient.state = PatientState.ACTIVE if patient.joined_at else PatientState.OPENED
+    patient.resumed_at = turn.now
+    turn.session.add(patient)
+    whole = await replan(turn.session, patient.id or 0, turn.now)
+    await turn.tell_patient(
+        patient,
+        "patient/resumed",
+        {"next_date": words.next_date(whole, turn.now)},
+        menu=menus.PATIENT,
+    )
+    await _tell_clinic(turn, patient, "practitioner/patient_resumed", {})
+
+
+async def show_help(turn: Turn) -> None:
+    """List what can be asked, with the clinic's phone number."""
+    patient = _patient(turn)
+    catalogue, language = turn.deps.catalogue, patient.language
+    commands = [
+        {"name": name, "description": catalogue.label(language, "patient_commands", name)}
+        for name in catalogue.keys(language, "patient_commands")
+    ]
+    await turn.tell_patient(patient, "patient/help", {"commands": commands}, [_wrong_row()])

@@ -1,0 +1,40 @@
+"""What every service may need, built once by ``app`` and handed along."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+
+from bot.clock import Clock
+from bot.outgoing.catalogue import Catalogue
+from bot.outgoing.texts import Texts
+from bot.storage.database import Database
+
+
+@dataclass(slots=True)
+class Bells:
+    """What wakes the loops that wait for a time: rung after a commit that gave them work."""
+
+    plans: asyncio.Event = field(default_factory=asyncio.Event)
+    outbox: asyncio.Event = field(default_factory=asyncio.Event)
+    inbox: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ring(self) -> None:
+        """Wake the loops that plan and send."""
+        self.plans.set()
+        self.outbox.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The parts that services work with."""
+
+    database: Database
+    catalogue: Catalogue
+    texts: Texts
+    clock: Clock
+    bells: Bells
+
+
+def new_ref() -> str:
+    """Return a random reference of 12 characters, fit for buttons and for the views."""
+    return secrets.token_urlsafe(9)

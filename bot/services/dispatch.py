@@ -1,0 +1,163 @@
+"""From due reminders to messages: judged, merged per patient, handed to the outbox."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain import rules, schedule
+from bot.domain.protocol import Kind, Step
+from bot.domain.rules import Drop, Standing
+from bot.domain.states import CourseState, Lane, Reason
+from bot.outgoing import buttons
+from bot.outgoing.buttons import Button
+from bot.services import outbox, situation
+from bot.services.deps import Deps
+from bot.services.planning import replan
+from bot.services.situation import Situation
+from bot.storage import sealed
+from bot.storage.database import Priority
+from bot.storage.queries import people, plans
+from bot.storage.tables import Message, Reminder
+
+BATCH = 20
+_COURTESY = frozenset({Kind.PHOTO, Kind.BOOK, Kind.MAINT})
+_BOOKING = frozenset({Kind.BOOK})
+
+
+async def dispatch_due(deps: Deps, now: datetime) -> int:
+    """Expire what is too late and queue what is due; return how many messages were queued."""
+    async with deps.database.write(Priority.PLAN) as session:
+        for patient in await people.pause_ended(session, now):
+            patient.paused_until = None
+            session.add(patient)
+            await replan(session, patient.id or 0, now)
+        await plans.expire_reminders(session, now)
+    queued = 0
+    seen: set[int] = set()
+    while True:
+        async with deps.database.write(Priority.PLAN) as session:
+            due = await plans.patients_with_due_reminders(session, now, limit=BATCH + len(seen))
+            fresh = [patient_id for patient_id in due if patient_id not in seen][:BATCH]
+            for patient_id in fresh:
+                queued += await dispatch_patient(session, patient_id, now)
+        # Those who only wait (quiet hours) stay due; one look a round is enough.
+        seen.update(fresh)
+        if not fresh:
+            break
+        deps.bells.outbox.set()
+    return queued
+
+
+async def dispatch_patient(session: AsyncSession, patient_id: int, now: datetime) -> int:
+    """Queue what is due for one patient; return how many messages that made."""
+    whole = await situation.read(session, patient_id)
+    groups: dict[str, list[Reminder]] = defaultdict(list)
+    for row in await plans.due_reminders(session, patient_id, now):
+        verdict = judge(whole, row, now)
+        if isinstance(verdict, Drop):
+            row.state, row.reason = rules.state_for(verdict.reason), verdict.reason
+            row.final_at = now
+            session.add(row)
+        elif isinstance(verdict, rules.Go):
+            groups[row.group_key or row.ref].append(row)
+    for rows in groups.values():
+        await _queue(session, whole, rows, now)
+    return len(groups)
+
+
+def judge(whole: Situation, row: Reminder, now: datetime) -> rules.Verdict:
+    """Return whether a due reminder may go now, by today's facts."""
+    if row.outlook is Reason.CAP:
+        return Drop(Reason.CAP)
+    return rules.may_go(standing(whole, [row], now), now)
+
+
+def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Standing:
+    """Return what is true of reminders that go together; the first decides the visit."""
+    row = rows[0]
+    plan = whole.plan_of(row.visit_id)
+    facts = whole.facts(row.visit_id)
+    steps = [whole.plan_of(each.visit_id).protocol.step(each.step) for each in rows]
+    failed = [
+        schedule.condition_fails(
+            whole.plan_of(each.visit_id).protocol.step(each.step),
+            whole.facts(each.visit_id),
+            now,
+            whole.zone,
+        )
+        for each in rows
+    ]
+    if whole.patient.is_test:
+        # A test shows every message once, whatever would keep it back.
+        failed = [None]
+    superseded = plan.course.state is CourseState.ACTIVE and facts.later_session
+    condition = next((reason for reason in failed if reason is not None), None)
+    if not whole.patient.booking_requests and any(_BOOKING.issuperset(s.kinds) for s in steps):
+        condition = Reason.DECLINED
+    exempt = all(each.asked for each in rows) or any(step.quiet_exempt for step in steps)
+    return Standing(
+        lane=lane_of(steps),
+        unasked=not exempt,
+        safety=any(each.safety for each in rows),
+        expires_at=min(
+            (each.expires_at for each in rows if each.expires_at is not None), default=None
+        ),
+        patient=whole.patient.state,
+        course=plan.course.state,
+        paused=whole.patient.paused_until is not None,
+        quiet=schedule.is_quiet(now, whole.zone, whole.quiet),
+        condition=Reason.NEW_SESSION if superseded else condition,
+    )
+
+
+def lane_of(steps: Sequence[Step]) -> Lane:
+    """Return the lane of steps that go together: courtesy only when every one of them is."""
+    courtesy = all(_COURTESY.issuperset(step.kinds) for step in steps)
+    return Lane.COURTESY if courtesy else Lane.CARE
+
+
+async def _queue(
+    session: AsyncSession, whole: Situation, rows: Sequence[Reminder], now: datetime
+) -> Message:
+    """Queue one message for reminders that go together, and the card's silent second bubble."""
+    steps = [whole.plan_of(row.visit_id).protocol.step(row.step) for row in rows]
+    # One set of buttons: a safety check asks first (clinical.md 2, merging).
+    lead = next((step for step in steps if step.safety), steps[0])
+    message = await outbox.to_patient(
+        session,
+        whole.patient,
+        lead.template,
+        now,
+        lane=lane_of(steps),
+        visit_id=rows[0].visit_id,
+        expires_at=min(row.expires_at for row in rows if row.expires_at is not None),
+        unasked=not all(row.asked for row in rows),
+        silent=all(step.silent for step in steps),
+    )
+    content = sealed.read(session, message)
+    content["buttons"] = buttons.jsonable(
+        [[Button(label=key, data=buttons.pack("step", message.ref, key))] for key in lead.buttons]
+    )
+    # Steps that go together but say different things stand one below the other.
+    content["also"] = sorted({step.template for step in steps} - {lead.template})
+    sealed.write(session, message, content)
+    for row in rows:
+        row.message_id = message.id
+        session.add(row)
+    warnings = {step.warning_template for step in steps if step.warning_template}
+    for template in sorted(warnings):
+        await outbox.to_patient(
+            session,
+            whole.patient,
+            template,
+            now,
+            lane=lane_of(steps),
+            visit_id=rows[0].visit_id,
+            expires_at=message.expires_at,
+            silent=True,
+            follows_id=message.id,
+            rows=[[Button(label="something_wrong", data=buttons.pack("wrong"))]],
+        )
+    return message

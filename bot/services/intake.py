@@ -1,0 +1,84 @@
+"""Who is speaking, and what they are told when something cannot be done or went wrong."""
+
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import Lane
+from bot.outgoing import buttons
+from bot.outgoing.buttons import Button
+from bot.services import outbox, reports, situation, words
+from bot.services.deps import Deps, new_ref
+from bot.services.errors import CareError
+from bot.services.turn import Account, Turn
+from bot.storage import sealed
+from bot.storage.queries import people
+from bot.storage.tables import Message
+
+
+async def open_turn(
+    session: AsyncSession, deps: Deps, update_id: int, now: datetime, account: Account | None
+) -> Turn | None:
+    """Return the turn of an update, with the practitioner or patient who owns the account.
+
+    Nothing before ``init``, for groups and for other bots.
+    """
+    clinic = await people.the_clinic(session)
+    if clinic is None or account is None:
+        return None
+    return Turn(
+        session=session,
+        deps=deps,
+        now=now,
+        update_id=update_id,
+        clinic=clinic,
+        account=account,
+        practitioner=await people.practitioner_by_account(session, account.id),
+        patient=await people.patient_by_account(session, account.id),
+    )
+
+
+async def refuse(turn: Turn, refusal: CareError) -> None:
+    """Answer what cannot be done with its one sentence; nothing else of the update stays."""
+    values = dict(refusal.values)
+    if refusal.template == "errors/stale_button":
+        values["next_date"] = None
+        if turn.patient is not None:
+            whole = await situation.read(turn.session, turn.patient.id or 0)
+            values["next_date"] = words.next_date(whole, turn.now)
+        turn.toast = "too_old"
+    await say(turn, refusal.template, values)
+
+
+async def say(turn: Turn, template: str, values: dict[str, object] | None = None) -> None:
+    """Answer whoever speaks: a practitioner, a patient, or an account that is neither."""
+    if turn.practitioner is not None:
+        await turn.tell(turn.practitioner, template, values)
+    elif turn.patient is not None:
+        wrong = [Button(label="something_wrong", data=buttons.pack("wrong"))]
+        await turn.tell_patient(turn.patient, template, values, [wrong])
+    else:
+        await _to_stranger(turn, template, values or {})
+
+
+async def _to_stranger(turn: Turn, template: str, values: dict[str, object]) -> None:
+    row = Message(
+        ref=new_ref(),
+        clinic_id=turn.clinic.id or 0,
+        chat_id=turn.account.id,
+        lane=Lane.REPLY,
+        template=template,
+        language=turn.clinic.language,
+        queued_at=turn.now,
+        due_at=turn.now,
+        expires_at=turn.now + outbox.REPLY_LIFE,
+    )
+    sealed.write(turn.session, row, {"values": values} if values else {})
+    turn.session.add(row)
+
+
+async def apologise(turn: Turn) -> None:
+    """Say that something failed, with the phone number; what a patient sent is passed on."""
+    await say(turn, "errors/something_failed")
+    if turn.patient is not None and turn.message_id is not None:
+        await reports.pass_on(turn, "other")

@@ -1,0 +1,331 @@
+"""The patient's side of joining: is that you, consent, time zone, and then the plan begins."""
+
+from zoneinfo import ZoneInfo
+
+from bot.domain import zones
+from bot.domain.states import Lane, PatientState
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import dispatch, invitations, menus, outbox, reach, words
+from bot.services.deps import new_ref
+from bot.services.errors import CareError, NotAllowed, StaleButton
+from bot.services.planning import replan
+from bot.services.turn import Turn
+from bot.storage import sealed
+from bot.storage.queries import people
+from bot.storage.tables import Consent, Invitation, Patient, Practitioner
+
+REMINDERS = "reminders"
+_CLOCKS_A_ROW = 4
+
+
+async def open_link(turn: Turn, code: str) -> None:
+    """Link the account to whom the invitation is for; ``CareError`` when it does not work."""
+    invitation = await invitations.find(turn.session, turn.clinic, code, turn.now)
+    if invitation.patient_id is None:
+        await _open_as_practitioner(turn, invitation)
+        return
+    if turn.practitioner is not None:
+        # The link stays good: a practitioner who tries it must not use it up.
+        raise CareError("link_for_patient")
+    if turn.patient is not None:
+        await _already(turn, turn.patient)
+        raise CareError("already_patient")
+    if not await people.use_invitation(turn.session, invitation.id or 0, turn.now):
+        raise CareError("link_invalid")
+    patient = await people.patient(turn.session, invitation.patient_id)
+    patient.telegram_id = turn.account.id
+    patient.state = PatientState.OPENED
+    patient.opened_at = turn.now
+    if turn.account.language_code in turn.deps.catalogue.languages:
+        patient.language = turn.account.language_code
+    if not turn.clinic.confirm_joining:
+        patient.confirmed_at = turn.now
+    kept = sealed.read(turn.session, patient)
+    sealed.write(turn.session, patient, kept | {"account": turn.account.shown})
+    turn.session.add(patient)
+    await turn.session.flush()
+    turn.patient = patient
+    await turn.tell_patient(
+        patient,
+        "patient/hello",
+        rows=[
+            [Button(label="yes_that_is_me", data=buttons.pack("me", "yes"))],
+            [Button(label="wrong_person", data=buttons.pack("me", "no"))],
+        ],
+    )
+    if turn.clinic.confirm_joining:
+        await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.account.shown, turn.now)
+
+
+async def _already(turn: Turn, patient: Patient) -> None:
+    """Tell the practitioner that somebody enrolled opened a link for a new patient."""
+    practitioner = await turn.treating(patient)
+    await turn.tell(
+        practitioner,
+        "practitioner/already_patient",
+        {"patient": words.name_of(turn.session, patient)},
+        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+        patient=patient,
+    )
+
+
+async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
+    if turn.patient is not None:
+        raise NotAllowed
+    if not await people.use_invitation(turn.session, invitation.id or 0, turn.now):
+        raise CareError("link_invalid")
+    known = await people.practitioner_with_any_state(turn.session, turn.account.id)
+    practitioner = known or Practitioner(
+        ref=new_ref(),
+        clinic_id=turn.clinic.id or 0,
+        telegram_id=turn.account.id,
+        created_at=turn.now,
+    )
+    practitioner.role = invitation.role or "practitioner"
+    practitioner.removed_at = None
+    sealed.write(
+        turn.session,
+        practitioner,
+        {"name": turn.account.first_name or turn.account.shown, "username": turn.account.username},
+    )
+    turn.session.add(practitioner)
+    await turn.session.flush()
+    turn.practitioner = practitioner
+    lead = practitioner.role == "lead"
+    await turn.tell(practitioner, "practitioner/menu", menu=menus.PRACTITIONER)
+    rows = [[Button(label="read_protocols", data=buttons.pack("protocols"))]] if lead else []
+    await turn.tell(
+        practitioner, "practitioner/welcome_lead" if lead else "practitioner/welcome", rows=rows
+    )
+
+
+async def send_link(turn: Turn, practitioner: Practitioner, patient: Patient, address: str) -> None:
+    """Queue the QR picture with its link; both are sealed and forgotten once delivered."""
+    days = invitations.PATIENT_LIFE.days
+    await outbox.to_practitioner(
+        turn.session,
+        practitioner,
+        "practitioner/new_qr",
+        turn.now,
+        language=turn.clinic.language,
+        values={
+            "patient": words.name_of(turn.session, patient),
+            "link": address,
+            "link_days": days,
+        },
+        rows=[
+            [Button(label="copy_link", copies=address)],
+            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+        ],
+        patient=patient,
+        method="photo",
+        file=address,
+    )
+
+
+async def unlink(turn: Turn, patient: Patient) -> None:
+    """Let go of the account that opened the link; the patient can be invited again."""
+    patient.telegram_id = None
+    patient.state = PatientState.INVITED
+    patient.opened_at = patient.consented_at = patient.confirmed_at = None
+    kept = sealed.read(turn.session, patient)
+    kept.pop("account", None)
+    sealed.write(turn.session, patient, kept)
+    turn.session.add(patient)
+    await turn.session.flush()
+
+
+def _joining(turn: Turn) -> Patient:
+    if turn.patient is None or turn.patient.state is not PatientState.OPENED:
+        raise StaleButton
+    return turn.patient
+
+
+async def that_is_me(turn: Turn) -> None:
+    """Show the consent; nothing about the treatment is said before the yes."""
+    patient = _joining(turn)
+    if patient.consented_at is not None:
+        raise StaleButton
+    await turn.tell_patient(
+        patient,
+        "patient/consent",
+        rows=[
+            [Button(label="agree_adult", data=buttons.pack("agree"))],
+            [Button(label="read_more", data=buttons.pack("more"))],
+            [Button(label="no_thanks", data=buttons.pack("refuse"))],
+        ],
+    )
+
+
+async def wrong_person(turn: Turn) -> None:
+    """Unlink the account, keep nothing of it, and tell the practitioner."""
+    patient = _joining(turn)
+    await turn.tell_patient(patient, "patient/wrong_person")
+    practitioner = await turn.treating(patient)
+    await turn.tell(
+        practitioner,
+        "practitioner/wrong_person",
+        {"patient": words.name_of(turn.session, patient)},
+        [[Button(label="new_link", data=buttons.pack("link", patient.ref))]],
+        patient=patient,
+    )
+    await turn.session.flush()
+    await unlink(turn, patient)
+
+
+async def read_more(turn: Turn) -> None:
+    """Show what is kept and for how long, with the same choice below."""
+    patient = _joining(turn)
+    await turn.tell_patient(
+        patient,
+        "patient/consent_more",
+        rows=[
+            [Button(label="agree_adult", data=buttons.pack("agree"))],
+            [Button(label="no_thanks", data=buttons.pack("refuse"))],
+        ],
+    )
+
+
+async def refuse(turn: Turn) -> None:
+    """Note the no; the clinic sees "declined" and nothing else is kept."""
+    patient = _joining(turn)
+    if patient.consented_at is not None:
+        raise StaleButton
+    await turn.tell_patient(patient, "patient/refused")
+    practitioner = await turn.treating(patient)
+    await turn.tell(
+        practitioner,
+        "practitioner/declined",
+        {"patient": words.name_of(turn.session, patient)},
+        patient=patient,
+    )
+    patient.state = PatientState.DECLINED
+    turn.session.add(patient)
+
+
+async def agree(turn: Turn) -> None:
+    """Store the yes with the version and language of its text, then ask for the time zone."""
+    patient = _joining(turn)
+    if patient.consented_at is not None:
+        raise StaleButton
+    written_in = turn.deps.texts.language_of(patient.language, "patient/consent")
+    turn.session.add(
+        Consent(
+            patient_id=patient.id or 0,
+            purpose=REMINDERS,
+            text_version=turn.deps.texts.version(written_in, "patient/consent"),
+            language=written_in,
+            given_at=turn.now,
+        )
+    )
+    patient.consented_at = turn.now
+    turn.session.add(patient)
+    here = turn.now.astimezone(turn.clinic_zone).time()
+    await turn.tell_patient(
+        patient,
+        "patient/time_zone",
+        {"now_hhmm": dates.clock(here)},
+        [
+            [Button(label="yes", data=buttons.pack("zone", "clinic"))],
+            [Button(label="no_change_it", data=buttons.pack("zone", "other"))],
+        ],
+    )
+
+
+async def offer_clocks(turn: Turn) -> None:
+    """Show the local times that it is now somewhere; one of them is the patient's."""
+    patient = _consented(turn)
+    choices = [
+        Button(
+            text=dates.clock(zones.clock_at(minutes, turn.now)),
+            data=buttons.pack("clock", str(minutes)),
+        )
+        for minutes in zones.offsets(turn.now)
+    ]
+    rows = [choices[at : at + _CLOCKS_A_ROW] for at in range(0, len(choices), _CLOCKS_A_ROW)]
+    await turn.tell_patient(patient, "patient/time_zone_offsets", rows=rows)
+
+
+async def offer_cities(turn: Turn, offset: str) -> None:
+    """Show cities with that time, so that clock changes come out right."""
+    patient = _consented(turn)
+    try:
+        found = zones.zones_at(int(offset), turn.now)
+    except ValueError:
+        raise StaleButton from None
+    if not found:
+        raise StaleButton
+    rows = [
+        [
+            Button(
+                text=words.city(name, patient.language),
+                data=buttons.pack("city", str(zones.OFFERED.index(name))),
+            )
+        ]
+        for name in found
+    ]
+    await turn.tell_patient(patient, "patient/time_zone_city", rows=rows)
+
+
+async def take_zone(turn: Turn, choice: str) -> None:
+    """Keep the patient's zone; with consent and confirmation the plan then begins."""
+    patient = _consented(turn)
+    if choice == "clinic":
+        name = turn.clinic.timezone
+    else:
+        try:
+            name = zones.OFFERED[int(choice)]
+        except (ValueError, IndexError):
+            raise StaleButton from None
+    first = patient.timezone is None
+    patient.timezone = ZoneInfo(name).key
+    turn.session.add(patient)
+    if patient.state is PatientState.ACTIVE:
+        await replan(turn.session, patient.id or 0, turn.now)
+        return
+    if not await join_if_ready(turn, patient) and first:
+        await turn.tell_patient(patient, "patient/waiting", menu=menus.PATIENT)
+
+
+def _consented(turn: Turn) -> Patient:
+    patient = turn.patient
+    if patient is None or patient.consented_at is None:
+        raise StaleButton
+    if patient.state not in (PatientState.OPENED, PatientState.ACTIVE):
+        raise StaleButton
+    if patient.state is PatientState.ACTIVE and patient.timezone is not None:
+        # Settled; moving it later belongs to the settings, not to an old button.
+        raise StaleButton
+    return patient
+
+
+async def join_if_ready(turn: Turn, patient: Patient) -> bool:
+    """Begin the plan once there is consent, confirmation and a zone; say whether it began."""
+    ready = patient.consented_at and patient.confirmed_at and patient.timezone
+    if not ready or patient.state is not PatientState.OPENED:
+        return False
+    patient.state = PatientState.ACTIVE
+    patient.joined_at = turn.now
+    turn.session.add(patient)
+    whole = await replan(turn.session, patient.id or 0, turn.now)
+    await turn.tell_patient(
+        patient,
+        "patient/welcome",
+        {"next_date": words.next_date(whole, turn.now)},
+        menu=menus.PATIENT,
+    )
+    await dispatch.dispatch_patient(turn.session, patient.id or 0, turn.now)
+    practitioner = await turn.treating(patient)
+    await turn.tell(
+        practitioner,
+        "practitioner/joined",
+        {
+            "patient": words.name_of(turn.session, patient),
+            "card_now": any(plan.latest is not None for plan in whole.courses),
+        },
+        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+        patient=patient,
+        lane=Lane.REPLY,
+    )
+    return True

@@ -1,0 +1,158 @@
+"""Queueing what the bot says: every message is a row first, committed together with its cause."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import Lane
+from bot.outgoing import buttons
+from bot.outgoing.buttons import Button
+from bot.services.deps import new_ref
+from bot.storage import sealed
+from bot.storage.tables import Message, Patient, Practitioner
+
+Rows = Sequence[Sequence[Button]]
+# An answer that could not be given for a day is no answer any more.
+REPLY_LIFE = timedelta(hours=24)
+
+
+async def to_patient(
+    session: AsyncSession,
+    patient: Patient,
+    template: str,
+    now: datetime,
+    *,
+    values: Mapping[str, Any] | None = None,
+    rows: Rows = (),
+    lane: Lane = Lane.REPLY,
+    visit_id: int | None = None,
+    due_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    unasked: bool = False,
+    silent: bool = False,
+    follows_id: int | None = None,
+    menu: str = "",
+    file: str = "",
+) -> Message:
+    """Queue a message for a patient; it is in the outbox when the transaction commits."""
+    if patient.telegram_id is None:
+        raise ValueError("a patient who has not opened the link cannot be written to")
+    row = Message(
+        ref=new_ref(),
+        clinic_id=patient.clinic_id,
+        patient_id=patient.id,
+        visit_id=visit_id,
+        chat_id=patient.telegram_id,
+        lane=lane,
+        method="document" if file else "text",
+        template=template,
+        language=patient.language,
+        silent=silent,
+        unasked=unasked,
+        follows_id=follows_id,
+        queued_at=now,
+        due_at=due_at or now,
+        expires_at=expires_at or (due_at or now) + REPLY_LIFE,
+    )
+    return await _add(session, row, values, rows, menu=menu, file=file)
+
+
+async def to_practitioner(
+    session: AsyncSession,
+    practitioner: Practitioner,
+    template: str,
+    now: datetime,
+    *,
+    language: str,
+    values: Mapping[str, Any] | None = None,
+    rows: Rows = (),
+    lane: Lane = Lane.REPLY,
+    patient: Patient | None = None,
+    visit_id: int | None = None,
+    edits: int | None = None,
+    due_at: datetime | None = None,
+    menu: str = "",
+    file: str = "",
+    method: str = "",
+    follows_id: int | None = None,
+) -> Message | None:
+    """Queue a message for a practitioner, or an edit of their screen ``edits``.
+
+    Nothing is queued for somebody who has not opened their link yet; then nothing is returned.
+    """
+    if practitioner.telegram_id is None:
+        return None
+    row = Message(
+        ref=new_ref(),
+        clinic_id=practitioner.clinic_id,
+        practitioner_id=practitioner.id,
+        patient_id=patient.id if patient else None,
+        visit_id=visit_id,
+        chat_id=practitioner.telegram_id,
+        lane=lane,
+        method=method or ("edit" if edits else "text"),
+        template=template,
+        language=language,
+        target_message_id=edits,
+        follows_id=follows_id,
+        queued_at=now,
+        due_at=due_at or now,
+        # An alert is not dropped for being old; a screen is.
+        expires_at=None if lane is Lane.DANGER else (due_at or now) + REPLY_LIFE,
+    )
+    return await _add(session, row, values, rows, menu=menu, file=file)
+
+
+async def relay(
+    session: AsyncSession,
+    practitioner: Practitioner,
+    patient: Patient,
+    telegram_message_id: int,
+    now: datetime,
+    *,
+    language: str,
+    follows_id: int | None,
+) -> Message | None:
+    """Queue a copy of what the patient sent (any kind) for a practitioner."""
+    if practitioner.telegram_id is None or patient.telegram_id is None:
+        return None
+    row = Message(
+        ref=new_ref(),
+        clinic_id=practitioner.clinic_id,
+        practitioner_id=practitioner.id,
+        patient_id=patient.id,
+        chat_id=practitioner.telegram_id,
+        source_chat_id=patient.telegram_id,
+        target_message_id=telegram_message_id,
+        lane=Lane.DANGER,
+        method="copy",
+        template="",
+        language=language,
+        follows_id=follows_id,
+        queued_at=now,
+        due_at=now,
+    )
+    return await _add(session, row, None, ())
+
+
+async def _add(
+    session: AsyncSession,
+    row: Message,
+    values: Mapping[str, Any] | None,
+    rows: Rows,
+    *,
+    menu: str = "",
+    file: str = "",
+) -> Message:
+    content: dict[str, Any] = {
+        "values": dict(values or {}),
+        "buttons": buttons.jsonable(rows),
+        "menu": menu,
+        "file": file,
+    }
+    sealed.write(session, row, {key: value for key, value in content.items() if value})
+    session.add(row)
+    await session.flush()
+    return row

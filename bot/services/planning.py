@@ -1,0 +1,234 @@
+"""Keeping a patient's reminders in step with the facts: the unsent moves, the sent stays."""
+
+from collections import defaultdict
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain import rules, schedule
+from bot.domain.facts import Delivered, Planned
+from bot.domain.protocol import Anchor, Kind, Step
+from bot.domain.states import (
+    CourseState,
+    MessageState,
+    PatientState,
+    Reason,
+    ReminderState,
+    VisitState,
+)
+from bot.services import situation as situations
+from bot.services.deps import new_ref
+from bot.services.situation import Situation
+from bot.storage.queries import outbox
+from bot.storage.tables import Reminder, Visit
+
+
+async def replan(session: AsyncSession, patient_id: int, now: datetime) -> Situation:
+    """Bring the patient's unsent reminders in line with the facts, in the caller's transaction.
+
+    1. Messages that wait in the outbox unsent are taken back.
+    2. The planner dates every step that was not delivered.
+    3. Rows follow: new, moved, or final with a reason. A final row is never changed.
+    """
+    await session.flush()
+    situation = await situations.read(session, patient_id)
+    if situation.patient.is_test:
+        # A test course is laid out once, by hand; see enrolling.test_course.
+        return situation
+    await _take_back(session, situation)
+    active = situation.patient.state is PatientState.ACTIVE
+    facts = situation.planned_facts() if active else []
+    planned = schedule.plan(
+        facts,
+        zone=situation.zone,
+        quiet=situation.quiet,
+        delivered=_settled(situation),
+        now=now,
+    )
+    wanted = {(step.visit, step.step.id): step for step in planned}
+    unfinished: set[tuple[str, str]] = set()
+    for row in situation.reminders:
+        key = (situation.visit(row.visit_id).ref, row.step)
+        if row.state is not ReminderState.PLANNED or row.message_id is not None:
+            continue
+        unfinished.add(key)
+        step = wanted.get(key)
+        if step is None or (step.due_at is None and step.reason is None):
+            _finish(row, _why_unwanted(situation, row), now)
+        elif step.due_at is None and step.reason is not None:
+            _finish(row, step.reason, now)
+        else:
+            _follow(row, step, now)
+        session.add(row)
+    # A round is closed before the next one opens: the database allows one unfinished row a step.
+    await session.flush()
+    visits = {visit.ref: visit for visit in situation.visits}
+    rounds = _rounds(situation)
+    for key, step in wanted.items():
+        visit = visits[step.visit]
+        if key in unfinished or not _opens(situation, visit, step):
+            continue
+        row = _new_row(situation, visit, step, rounds[key], now)
+        _follow(row, step, now)
+        session.add(row)
+    await session.flush()
+    return await situations.read(session, patient_id)
+
+
+async def _take_back(session: AsyncSession, situation: Situation) -> None:
+    carried = {
+        row.message_id
+        for row in situation.reminders
+        if row.state is ReminderState.PLANNED and row.message_id is not None
+    }
+    for message in await outbox.queued_for_patient(session, situation.patient.id or 0):
+        if message.id in carried or message.follows_id in carried:
+            await outbox.drop_queued(session, message.id or 0, Reason.REPLACED)
+    for row in situation.reminders:
+        if row.state is ReminderState.PLANNED and row.message_id is not None:
+            carrier = await outbox.message(session, row.message_id)
+            if carrier is None:
+                continue
+            await session.refresh(carrier)
+            if carrier.state is MessageState.DROPPED:
+                row.message_id = None
+                session.add(row)
+    await session.flush()
+
+
+def _settled(situation: Situation) -> list[Delivered]:
+    """Return the steps that the planner leaves alone; those that reached the patient count."""
+    settled: dict[tuple[str, str], Delivered] = {}
+    sessions = {visit.id: visit.ref for visit in situation.visits}
+    for row in sorted(situation.reminders, key=lambda each: each.round):
+        visit = situation.visit(row.visit_id)
+        key = (visit.ref, row.step)
+        handed_over = row.state is ReminderState.PLANNED and row.message_id is not None
+        may_come_again = not handed_over and (
+            row.state is ReminderState.PLANNED
+            or rules.reopens(
+                row.state,
+                row.reason,
+                moved=_moved(situation, visit, row),
+                holds_again=True,
+            )
+        )
+        at = row.final_at or row.due_at
+        if may_come_again or at is None:
+            settled.pop(key, None)
+            continue
+        settled[key] = Delivered(
+            visit=visit.ref,
+            step=row.step,
+            session=sessions[row.session_id],
+            day=schedule.local_date(at, situation.zone),
+            # What never reached the patient stays settled but takes no place under the caps.
+            unasked=not row.asked and (handed_over or row.state is ReminderState.SENT),
+            group=None if row.message_id is None else str(row.message_id),
+        )
+    return list(settled.values())
+
+
+def _moved(situation: Situation, visit: Visit, row: Reminder) -> bool:
+    """Say whether a finished row belongs to a date that its visit no longer has."""
+    if row.round >= visit.round:
+        return False
+    if visit.state is VisitState.PLANNED:
+        return True
+    # A corrected session time brings one corrected card; the other delivered steps stay final.
+    step = situation.plan_of(row.visit_id).protocol.step(row.step)
+    return Kind.CARD in step.kinds
+
+
+def _rounds(situation: Situation) -> dict[tuple[str, str], int]:
+    rounds: dict[tuple[str, str], int] = defaultdict(int)
+    refs = {visit.id: visit.ref for visit in situation.visits}
+    for row in situation.reminders:
+        key = (refs[row.visit_id], row.step)
+        rounds[key] = max(rounds[key], row.round)
+    return rounds
+
+
+def _opens(situation: Situation, visit: Visit, step: Planned) -> bool:
+    """Say whether a step without an unfinished row gets one: its first, or a new round."""
+    if step.nominal_at is None:
+        return False
+    rows = [r for r in situation.reminders if r.visit_id == visit.id and r.step == step.step.id]
+    if not rows:
+        return True
+    if step.final or step.due_at is None:
+        return False
+    newest = max(rows, key=lambda row: row.round)
+    if newest.state is ReminderState.PLANNED:
+        return False
+    return rules.reopens(
+        newest.state,
+        newest.reason,
+        moved=_moved(situation, visit, newest),
+        holds_again=step.reason is None,
+    )
+
+
+def _new_row(
+    situation: Situation, visit: Visit, step: Planned, last_round: int, now: datetime
+) -> Reminder:
+    plan = situation.plan_of(visit.id or 0)
+    counts_to = (
+        plan.latest if visit.state is VisitState.PLANNED and plan.latest is not None else visit
+    )
+    return Reminder(
+        ref=new_ref(),
+        clinic_id=visit.clinic_id,
+        patient_id=visit.patient_id,
+        visit_id=visit.id or 0,
+        session_id=counts_to.id or 0,
+        step=step.step.id,
+        round=max(last_round + 1, visit.round),
+        safety=step.step.safety,
+        created_at=now,
+    )
+
+
+def _follow(row: Reminder, step: Planned, now: datetime) -> None:
+    row.due_at = step.group_due_at or step.due_at or step.nominal_at
+    row.expires_at = step.group_expires_at or step.expires_at
+    row.group_key = step.group
+    row.outlook = step.reason
+    row.asked = step.asked
+    if step.final and step.reason is not None:
+        _finish(row, step.reason, now)
+
+
+def _finish(row: Reminder, reason: Reason, now: datetime) -> None:
+    row.state = rules.state_for(reason)
+    row.reason = reason
+    row.final_at = now
+
+
+_NOT_ACTIVE = {
+    PatientState.STOPPED: Reason.STOPPED,
+    PatientState.UNREACHABLE: Reason.BLOCKED,
+    PatientState.ERASED: Reason.ERASED,
+}
+
+
+def _why_unwanted(situation: Situation, row: Reminder) -> Reason:
+    """Return why a step that was planned is no longer wanted."""
+    patient = situation.patient
+    if patient.state is not PatientState.ACTIVE:
+        return _NOT_ACTIVE.get(patient.state, Reason.NOT_ACTIVE)
+    visit = situation.visit(row.visit_id)
+    plan = situation.plan_of(row.visit_id)
+    if plan.course.state is CourseState.STOPPED:
+        return Reason.COURSE_STOPPED
+    if visit.state is VisitState.CANCELLED:
+        return Reason.VISIT_CANCELLED
+    if visit in plan.earlier:
+        return Reason.NEW_SESSION
+    if visit.state is VisitState.DONE and row.step in _visit_steps(plan.protocol.steps):
+        return Reason.VISIT_DONE
+    return Reason.CORRECTED
+
+
+def _visit_steps(steps: tuple[Step, ...]) -> set[str]:
+    return {step.id for step in steps if step.when.anchor is Anchor.NV}

@@ -1,0 +1,213 @@
+"""Whatever a patient says reaches a person: trouble, texts, photos, voice, anything else."""
+
+from typing import Any
+
+from bot.domain.states import Lane, Level, PatientState
+from bot.outgoing import buttons
+from bot.outgoing.buttons import Button
+from bot.services import outbox, situation, words
+from bot.services.deps import new_ref
+from bot.services.enrolling import lead_or_practitioner
+from bot.services.errors import StaleButton
+from bot.services.turn import Turn
+from bot.storage import sealed
+from bot.storage.queries import alerts, people
+from bot.storage.tables import Alert, Patient, Practitioner
+
+_QUOTED = 3000
+
+
+def _patient(turn: Turn) -> Patient:
+    if turn.patient is None:
+        raise StaleButton
+    return turn.patient
+
+
+def _wrong_row() -> list[Button]:
+    return [Button(label="something_wrong", data=buttons.pack("wrong"))]
+
+
+async def something_wrong(turn: Turn) -> None:
+    """Show the phone numbers at once and raise an urgent alert; works in every state.
+
+    Also after STOP, in quiet hours, after the plan's end and before anybody confirmed the account.
+    """
+    patient = _patient(turn)
+    await turn.tell_patient(patient, "patient/emergency_numbers", lane=Lane.DANGER)
+    await turn.await_text("report")
+    await raise_alert(turn, patient, Level.URGENT, "something_wrong")
+
+
+async def raise_alert(
+    turn: Turn, patient: Patient, level: Level, what: str, answer: str = ""
+) -> Alert:
+    """Open an alert and queue it to the treating practitioner and the lead, in the danger lane.
+
+    ``what`` and ``answer`` are keys of labels: which question, and what was tapped.
+    """
+    alert = Alert(
+        ref=new_ref(),
+        clinic_id=patient.clinic_id,
+        patient_id=patient.id or 0,
+        level=level,
+        opened_at=turn.now,
+    )
+    turn.session.add(alert)
+    await turn.session.flush()
+    values = await _alert_values(turn, patient, level, what, answer)
+    for practitioner in await _responders(turn, patient, level):
+        await turn.tell(
+            practitioner,
+            "alerts/report",
+            values,
+            [
+                [Button(label="i_am_on_it", data=buttons.pack("ack", alert.ref))],
+                [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+            ],
+            patient=patient,
+            lane=Lane.DANGER,
+        )
+    return alert
+
+
+async def _responders(turn: Turn, patient: Patient, level: Level) -> list[Practitioner]:
+    """Return who is told: the treating practitioner, and for what is urgent the leads too."""
+    treating = await turn.treating(patient)
+    everybody = await people.practitioners(turn.session, patient.clinic_id)
+    leads = [each for each in everybody if each.role == "lead" and each.id != treating.id]
+    urgent = level in (Level.URGENT, Level.EMERGENCY)
+    treats = treating.removed_at is None and treating.telegram_id is not None
+    return [*([treating] if treats else []), *(leads if urgent or not treats else [])]
+
+
+async def _alert_values(
+    turn: Turn, patient: Patient, level: Level, what: str, answer: str
+) -> dict[str, Any]:
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
+    whole = await situation.read(turn.session, patient.id or 0)
+    done = [plan for plan in whole.courses if plan.latest is not None]
+    treatment, day = None, None
+    if done and done[-1].latest is not None and done[-1].latest.done_date is not None:
+        treatment = catalogue.label(language, "treatments", done[-1].protocol.name)
+        day = (turn.now.astimezone(whole.zone).date() - done[-1].latest.done_date).days
+    return {
+        "patient": words.name_of(turn.session, patient),
+        "account": str(sealed.read(turn.session, patient).get("account", "")),
+        "level": level.value,
+        "level_label": catalogue.label(language, "levels", level.value),
+        "reported": catalogue.label(language, "reports", what),
+        "answer": catalogue.label(language, "buttons", answer) if answer else None,
+        "treatment": treatment,
+        "day": day,
+        "not_confirmed": patient.state is PatientState.OPENED and patient.confirmed_at is None,
+        "is_test": patient.is_test,
+    }
+
+
+async def acknowledge(turn: Turn, ref: str) -> None:
+    """Record who looks after an alert; the first tap owns it, the patient sees who has seen it."""
+    practitioner = lead_or_practitioner(turn)
+    alert = await alerts.by_ref(turn.session, practitioner.clinic_id, ref)
+    if alert is None:
+        raise StaleButton
+    patient = await people.patient(turn.session, alert.patient_id)
+    first = await alerts.acknowledge(turn.session, alert.id or 0, practitioner.id or 0, turn.now)
+    owner = practitioner
+    if not first and alert.acked_by is not None:
+        owner = await people.practitioner(turn.session, alert.acked_by)
+    await turn.tell(
+        practitioner,
+        "alerts/acknowledged",
+        {
+            "patient": words.name_of(turn.session, patient),
+            "owner": words.name_of(turn.session, owner),
+            "yours": owner.id == practitioner.id,
+            "is_test": patient.is_test,
+        },
+        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+        patient=patient,
+    )
+    if first:
+        await turn.tell_patient(
+            patient,
+            "patient/seen",
+            {"practitioner": words.name_of(turn.session, practitioner)},
+            lane=Lane.DANGER,
+        )
+
+
+async def pass_on(turn: Turn, kind: str, text: str = "") -> None:
+    """Pass anything a patient sent to their practitioner, and answer with the phone numbers.
+
+    ``kind`` is ``text``, ``photo``, ``voice`` or ``other``; a text is quoted, the rest is copied. A
+    text with an emergency word raises an urgent alert too: words can raise a level, never lower it.
+    """
+    patient = _patient(turn)
+    awaiting, _ = await turn.awaiting()
+    if awaiting:
+        await turn.await_text("")
+    urgent = bool(text) and has_emergency_word(turn, text)
+    if urgent:
+        await turn.tell_patient(patient, "patient/emergency_numbers", lane=Lane.DANGER)
+        await raise_alert(turn, patient, Level.URGENT, "emergency_word")
+    practitioners = await _responders(turn, patient, Level.URGENT if urgent else Level.TELL_CLINIC)
+    for practitioner in practitioners:
+        heading = await turn.tell(
+            practitioner,
+            "alerts/passed_on",
+            {
+                "patient": words.name_of(turn.session, patient),
+                "kind": turn.deps.catalogue.label(turn.clinic.language, "sent_kinds", kind),
+                "quoted": text[:_QUOTED] or None,
+                "edited": kind == "edited",
+                "is_test": patient.is_test,
+            },
+            [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+            patient=patient,
+            lane=Lane.DANGER,
+        )
+        # A long text is copied whole: the quotation above it is cut.
+        whole_text_quoted = bool(text) and len(text) <= _QUOTED
+        if turn.message_id is not None and heading is not None and not whole_text_quoted:
+            await outbox.relay(
+                turn.session,
+                practitioner,
+                patient,
+                turn.message_id,
+                turn.now,
+                language=turn.clinic.language,
+                follows_id=heading.id,
+            )
+    if not urgent:
+        shown = {"text": "text", "photo": "photo", "voice": "voice"}.get(kind, "other")
+        await turn.tell_patient(patient, f"patient/{shown}_passed", rows=[_wrong_row()])
+
+
+def has_emergency_word(turn: Turn, text: str) -> bool:
+    """Say whether a text holds one of the words that raise it to urgent (clinical.md 4)."""
+    lowered = " ".join(text.lower().split())
+    return any(word in lowered for word in turn.deps.catalogue.words(turn.language, "emergency"))
+
+
+async def ask_clinic(turn: Turn) -> None:
+    """Invite the patient to write; whatever comes next is passed on (it would be anyway)."""
+    patient = _patient(turn)
+    await turn.await_text("question")
+    await turn.tell_patient(patient, "patient/ask_open", rows=[_wrong_row()])
+
+
+async def tell_practitioner(
+    turn: Turn, patient: Patient, template: str, values: dict[str, Any] | None = None
+) -> None:
+    """Tell the treating practitioner something about a patient that is no alert."""
+    practitioner = await turn.treating(patient)
+    await turn.tell(
+        practitioner,
+        template,
+        {"patient": words.name_of(turn.session, patient), **(values or {})},
+        [
+            [Button(label="set_next_visit", data=buttons.pack("setvisit", patient.ref))],
+            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+        ],
+        patient=patient,
+    )

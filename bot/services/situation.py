@@ -1,0 +1,154 @@
+"""Everything the planner and the texts need to know of one patient, read in one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain import protocol as protocols
+from bot.domain.limits import strictest
+from bot.domain.protocol import Protocol
+from bot.domain.schedule import VisitFacts, limit_ends
+from bot.domain.states import CourseState, VisitState
+from bot.domain.times import QuietHours
+from bot.storage.queries import people, plans
+from bot.storage.tables import Clinic, Course, Patient, Reminder, Visit
+
+
+@dataclass(frozen=True, slots=True)
+class CoursePlan:
+    """One course with its protocol, its latest session and its next booked visit."""
+
+    course: Course
+    protocol: Protocol
+    latest: Visit | None
+    booked: Visit | None
+    earlier: tuple[Visit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One patient at one moment."""
+
+    clinic: Clinic
+    patient: Patient
+    courses: tuple[CoursePlan, ...]
+    visits: Sequence[Visit]
+    reminders: Sequence[Reminder]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The patient's zone; the clinic's until the patient has told theirs."""
+        return ZoneInfo(self.patient.timezone or self.clinic.timezone)
+
+    @property
+    def clinic_zone(self) -> ZoneInfo:
+        """The clinic's zone, in which visits are booked and shown."""
+        return ZoneInfo(self.clinic.timezone)
+
+    @property
+    def quiet(self) -> QuietHours:
+        """The patient's quiet hours."""
+        return QuietHours(self.patient.quiet_start, self.patient.quiet_end)
+
+    def visit(self, visit_id: int) -> Visit:
+        """Return one of the patient's visits."""
+        return next(visit for visit in self.visits if visit.id == visit_id)
+
+    def plan_of(self, visit_id: int) -> CoursePlan:
+        """Return the course that a visit belongs to."""
+        course_id = self.visit(visit_id).course_id
+        return next(plan for plan in self.courses if plan.course.id == course_id)
+
+    def facts(self, visit_id: int) -> VisitFacts:
+        """Return what the planner knows of one visit."""
+        return _facts(self, self.plan_of(visit_id), self.visit(visit_id))
+
+    def planned_facts(self) -> list[VisitFacts]:
+        """Return the facts of every visit whose steps are still to come."""
+        return [
+            _facts(self, plan, visit)
+            for plan in self.courses
+            if plan.course.state is CourseState.ACTIVE
+            for visit in (plan.latest, plan.booked)
+            if visit is not None
+        ]
+
+    def limits(self) -> dict[str, datetime]:
+        """Return the end of each limit over all active courses; the strictest counts."""
+        return dict(
+            strictest(
+                limit_ends(plan.protocol, plan.latest.done_at, plan.latest.done_date, self.zone)
+                for plan in self.courses
+                if plan.course.state is CourseState.ACTIVE
+                and plan.latest is not None
+                and plan.latest.done_at is not None
+                and plan.latest.done_date is not None
+            )
+        )
+
+
+def _facts(situation: Situation, plan: CoursePlan, visit: Visit) -> VisitFacts:
+    planned = visit.state is VisitState.PLANNED
+    booked = plan.booked if plan.booked is not None and plan.booked.id != visit.id else None
+    recorded = visit.recorded_at or visit.created_at
+    joined = situation.patient.joined_at or recorded
+    return VisitFacts(
+        visit=visit.ref,
+        protocol=plan.protocol,
+        done_at=visit.done_at,
+        done_date=visit.done_date,
+        planned_at=visit.planned_at if planned else None,
+        planned_date=_day(visit.planned_at, situation.clinic_zone) if planned else None,
+        target_date=visit.target_date,
+        next_visit_at=booked.planned_at if booked else None,
+        next_visit_date=_day(booked.planned_at, situation.clinic_zone) if booked else None,
+        previous_done_date=plan.latest.done_date if planned and plan.latest else None,
+        later_session=visit in plan.earlier,
+        confirmed=visit.confirmed_at is not None,
+        session=plan.latest.ref if planned and plan.latest else visit.ref,
+        since=max(joined, recorded, situation.patient.resumed_at or joined),
+    )
+
+
+def _day(moment: datetime | None, zone: ZoneInfo) -> date | None:
+    return None if moment is None else moment.astimezone(zone).date()
+
+
+async def read(session: AsyncSession, patient_id: int) -> Situation:
+    """Return the patient's situation as the transaction sees it."""
+    patient = await people.patient(session, patient_id)
+    visits = await plans.visits(session, patient_id)
+    return Situation(
+        clinic=await people.clinic(session, patient.clinic_id),
+        patient=patient,
+        courses=tuple(
+            [
+                await _course_plan(session, course, visits)
+                for course in await plans.courses(session, patient_id)
+            ]
+        ),
+        visits=visits,
+        reminders=await plans.reminders(session, patient_id),
+    )
+
+
+async def _course_plan(
+    session: AsyncSession, course: Course, visits: Sequence[Visit]
+) -> CoursePlan:
+    version = await plans.protocol_version(session, course.protocol_version_id)
+    own = [visit for visit in visits if visit.course_id == course.id]
+    done = sorted(
+        (visit for visit in own if visit.state is VisitState.DONE and visit.done_at is not None),
+        key=lambda visit: (visit.done_at, visit.id),
+    )
+    booked = [visit for visit in own if visit.state is VisitState.PLANNED]
+    return CoursePlan(
+        course=course,
+        protocol=protocols.parse(version.name, version.content, f"protocols/{version.name}"),
+        latest=done[-1] if done else None,
+        booked=booked[-1] if booked else None,
+        earlier=tuple(done[:-1]),
+    )

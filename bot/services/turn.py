@@ -1,0 +1,176 @@
+"""One update being handled: its transaction, who is asking, and the short ways to answer them."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import Lane
+from bot.services import menus, outbox
+from bot.services.deps import Deps
+from bot.services.outbox import Rows
+from bot.storage import sealed
+from bot.storage.queries import people
+from bot.storage.tables import Clinic, Dialogue, Message, Patient, Practitioner
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The Telegram account that spoke."""
+
+    id: int
+    first_name: str = ""
+    username: str = ""
+    language_code: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The account as a practitioner recognises it: name and @username."""
+        return f"{self.first_name} @{self.username}".strip() if self.username else self.first_name
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a handler and its service work with; everything done in it is one commit."""
+
+    session: AsyncSession
+    deps: Deps
+    now: datetime
+    update_id: int
+    clinic: Clinic
+    account: Account
+    practitioner: Practitioner | None = None
+    patient: Patient | None = None
+    # The number of the message in the chat: the one typed, or the one whose button was tapped.
+    message_id: int | None = None
+    tapped: bool = False
+    # What the toast of a tap says: a key of the labels' ``toasts`` section.
+    toast: str = ""
+    failure: BaseException | None = None
+
+    @property
+    def clinic_zone(self) -> ZoneInfo:
+        """The clinic's zone."""
+        return ZoneInfo(self.clinic.timezone)
+
+    @property
+    def language(self) -> str:
+        """The language of the person who is asking."""
+        return self.patient.language if self.patient is not None else self.clinic.language
+
+    def menu_key(self, typed: str) -> str:
+        """Return which label of the menu a text is, in any language; ``""`` when it is none."""
+        catalogue = self.deps.catalogue
+        keys = {key for rows in menus.KEYS.values() for row in rows for key in row}
+        for language in catalogue.languages:
+            for key in keys:
+                if typed.strip() == catalogue.label(language, "buttons", key):
+                    return key
+        return ""
+
+    async def tell_patient(
+        self,
+        patient: Patient,
+        template: str,
+        values: Mapping[str, Any] | None = None,
+        rows: Rows = (),
+        *,
+        lane: Lane = Lane.REPLY,
+        menu: str = "",
+        visit_id: int | None = None,
+        file: str = "",
+    ) -> Message | None:
+        """Queue a message for a patient; nothing for one who has not opened the link."""
+        if patient.telegram_id is None:
+            return None
+        return await outbox.to_patient(
+            self.session,
+            patient,
+            template,
+            self.now,
+            values=values,
+            rows=rows,
+            lane=lane,
+            menu=menu,
+            visit_id=visit_id,
+            file=file,
+        )
+
+    async def tell(
+        self,
+        practitioner: Practitioner,
+        template: str,
+        values: Mapping[str, Any] | None = None,
+        rows: Rows = (),
+        *,
+        patient: Patient | None = None,
+        lane: Lane = Lane.REPLY,
+        menu: str = "",
+        visit_id: int | None = None,
+    ) -> Message | None:
+        """Queue a new message for a practitioner."""
+        return await outbox.to_practitioner(
+            self.session,
+            practitioner,
+            template,
+            self.now,
+            language=self.clinic.language,
+            values=values,
+            rows=rows,
+            patient=patient,
+            lane=lane,
+            menu=menu,
+            visit_id=visit_id,
+        )
+
+    async def screen(
+        self,
+        template: str,
+        values: Mapping[str, Any] | None = None,
+        rows: Rows = (),
+        *,
+        patient: Patient | None = None,
+    ) -> None:
+        """Show the asking practitioner a screen: in place of the one tapped, else anew."""
+        if self.practitioner is None:
+            return
+        await outbox.to_practitioner(
+            self.session,
+            self.practitioner,
+            template,
+            self.now,
+            language=self.clinic.language,
+            values=values,
+            rows=rows,
+            patient=patient,
+            edits=self.message_id if self.tapped else None,
+        )
+
+    async def treating(self, patient: Patient) -> Practitioner:
+        """Return the practitioner who treats the patient."""
+        return await people.practitioner(self.session, patient.practitioner_id)
+
+    async def awaiting(self) -> tuple[str, dict[str, Any]]:
+        """Return what this chat was asked to type, and what was noted with the question."""
+        dialogue = await people.dialogue(self.session, self.account.id)
+        if dialogue is None:
+            return "", {}
+        return dialogue.awaiting, sealed.read(self.session, dialogue)
+
+    async def await_text(self, what: str, **notes: Any) -> None:
+        """Remember what the next typed text of this chat will be; ``""`` forgets it."""
+        dialogue = await people.dialogue(self.session, self.account.id)
+        if dialogue is None:
+            dialogue = Dialogue(chat_id=self.account.id, awaiting=what, updated_at=self.now)
+        dialogue.awaiting, dialogue.updated_at = what, self.now
+        sealed.write(self.session, dialogue, notes)
+        self.session.add(dialogue)
+        await self.session.flush()
+
+
+# Set while an update is handled, so that a handler finds its transaction without a global.
+current_turn: ContextVar[Turn] = ContextVar("current_turn")

@@ -1,0 +1,193 @@
+"""The values that texts are filled with: plain strings, dates already in the reader's zone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import get_timezone_location
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain import schedule
+from bot.domain.protocol import Step
+from bot.domain.states import ReminderState
+from bot.domain.times import QuietHours
+from bot.outgoing import dates
+from bot.outgoing.catalogue import Catalogue
+from bot.services.situation import Situation
+from bot.services.turn import Turn
+from bot.storage import sealed
+from bot.storage.queries import people
+from bot.storage.tables import Clinic, Patient, Practitioner, Reminder, Visit
+
+_HOURS_24 = timedelta(hours=24)
+_DAYS_A_MONTH = 28
+
+
+def clinic_values(clinic: Clinic) -> dict[str, Any]:
+    """Return what every text may say of the clinic."""
+    return {
+        "sender": clinic.sender_name,
+        "clinic": clinic.name,
+        "clinic_phone": clinic.phone,
+        "emergency_number": clinic.emergency_number,
+        "urgent_number": clinic.urgent_number,
+        "urgent_place": clinic.urgent_place,
+        "clinic_hours": clinic.opening_hours or None,
+        "max_per_day": schedule.DAILY_CAP,
+        "retention_days": clinic.retention_days,
+    }
+
+
+def name_of(session: AsyncSession, person: Patient | Practitioner) -> str:
+    """Return a person's name as it was typed or as their account shows it."""
+    return str(sealed.read(session, person).get("name", ""))
+
+
+async def patient_values(session: AsyncSession, clinic: Clinic, patient: Patient) -> dict[str, Any]:
+    """Return what every text may say to, or of, this patient."""
+    practitioner = await people.practitioner(session, patient.practitioner_id)
+    return clinic_values(clinic) | {
+        "first_name": name_of(session, patient),
+        "practitioner": name_of(session, practitioner),
+        "quiet_start": dates.clock(patient.quiet_start),
+        "quiet_end": dates.clock(patient.quiet_end),
+        "other_zone": bool(patient.timezone) and patient.timezone != clinic.timezone,
+    }
+
+
+async def patient_like_values(turn: Turn) -> dict[str, Any]:
+    """Return the clinic's values as a patient of the asking practitioner would read them."""
+    reader = turn.practitioner
+    name = name_of(turn.session, reader) if reader is not None else ""
+    return clinic_values(turn.clinic) | {
+        "first_name": name,
+        "practitioner": name,
+        "quiet_start": dates.clock(QuietHours().start),
+        "quiet_end": dates.clock(QuietHours().end),
+        "other_zone": False,
+    }
+
+
+def city(zone_name: str, language: str) -> str:
+    """Return the city by which a zone is known in the language."""
+    return get_timezone_location(zone_name, locale=dates.locale(language), return_city=True)
+
+
+def visit_values(clinic: Clinic, visit_at: datetime, patient: Patient) -> dict[str, Any]:
+    """Return a visit's time as the clinic's clock shows it, with the city if that may mislead."""
+    zone = ZoneInfo(clinic.timezone)
+    elsewhere = bool(patient.timezone) and patient.timezone != clinic.timezone
+    local = visit_at.astimezone(zone)
+    return {
+        "visit_date": dates.day(local.date(), patient.language),
+        "visit_time": dates.clock(local.time()),
+        "clinic_city": city(clinic.timezone, patient.language) if elsewhere else None,
+    }
+
+
+def next_reminder(situation: Situation, now: datetime) -> Reminder | None:
+    """Return the next reminder that will go if nothing changes."""
+    coming = (
+        row
+        for row in situation.reminders
+        if row.state is ReminderState.PLANNED
+        and row.outlook is None
+        and row.due_at is not None
+        and row.due_at > now
+    )
+    return min(coming, key=lambda row: row.due_at or now, default=None)
+
+
+def next_date(situation: Situation, now: datetime) -> str | None:
+    """Return the day of the next message in the patient's zone, or nothing when none is planned."""
+    row = next_reminder(situation, now)
+    if row is None or row.due_at is None:
+        return None
+    return dates.day(row.due_at.astimezone(situation.zone).date(), situation.patient.language)
+
+
+def limit_groups(
+    catalogue: Catalogue,
+    language: str,
+    zone: ZoneInfo,
+    ends: Mapping[str, datetime],
+    after: datetime,
+) -> list[dict[str, Any]]:
+    """Return the limits that hold beyond ``after``, those with one end together, soonest first."""
+    groups: dict[datetime, list[str]] = {}
+    for limit, end in ends.items():
+        if end > after:
+            groups.setdefault(end, []).append(catalogue.label(language, "limits", limit))
+    return [
+        {"ends": dates.moment(end, zone, language), "items": groups[end]} for end in sorted(groups)
+    ]
+
+
+def step_values(
+    catalogue: Catalogue,
+    situation: Situation,
+    rows: Sequence[Reminder],
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the values of a step's text; ``rows`` are the reminders that go with one message."""
+    language, zone = situation.patient.language, situation.zone
+    ends = situation.limits()
+    row = rows[0]
+    visit = situation.visit(row.visit_id)
+    plan = situation.plan_of(row.visit_id)
+    lifted = {limit for each in rows for limit in _lifted(situation, each, ends)}
+    after = max([now, *(ends[limit] for limit in lifted)])
+    values: dict[str, Any] = {
+        "limits": limit_groups(catalogue, language, zone, ends, now),
+        "ended": [catalogue.label(language, "limits", limit) for limit in ends if limit in lifted],
+        "still": limit_groups(catalogue, language, zone, ends, after),
+        "corrected": visit.corrected,
+        "late": _joined_late(situation, visit),
+        "next_date": next_date(situation, now),
+        "target_date": _target(visit, language),
+        "n_months": 1,
+        "t24": "",
+        "t24_past": True,
+        "sunscreen_from": None,
+        "visit_date": "",
+        "visit_time": "",
+        "clinic_city": None,
+    }
+    if visit.done_at is not None and visit.done_date is not None:
+        t24 = visit.done_at + _HOURS_24
+        first_day = visit.done_date + timedelta(days=1)
+        local_day = now.astimezone(zone).date()
+        values |= {
+            "t24": dates.moment(t24, zone, language),
+            "t24_past": t24 <= now,
+            "n_months": max(1, (local_day - visit.done_date).days // _DAYS_A_MONTH),
+            "sunscreen_from": dates.day(first_day, language) if first_day > local_day else None,
+        }
+    booked = visit.planned_at if visit.done_at is None else None
+    if booked is None and plan.booked is not None:
+        booked = plan.booked.planned_at
+    if booked is not None:
+        values |= visit_values(situation.clinic, booked, situation.patient)
+    return values
+
+
+def _lifted(situation: Situation, row: Reminder, ends: Mapping[str, datetime]) -> Iterable[str]:
+    """Return the limits that end when this step is nominally due (design.md 9, Planner)."""
+    facts = situation.facts(row.visit_id)
+    step: Step = facts.protocol.step(row.step)
+    times = schedule.nominal(step, facts, situation.zone)
+    if times is None:
+        return ()
+    return (limit for limit, end in ends.items() if end == times[0])
+
+
+def _joined_late(situation: Situation, visit: Visit) -> bool:
+    joined = situation.patient.joined_at
+    if joined is None or visit.done_at is None:
+        return False
+    return joined - visit.done_at > schedule.JOINING_IN_CLINIC
+
+
+def _target(visit: Visit, language: str) -> str:
+    return dates.day(visit.target_date, language) if visit.target_date else ""

@@ -1,0 +1,1 @@
+"""Tables, queries, migrations and the encryption of columns; no decisions."""

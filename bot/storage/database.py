@@ -1,0 +1,176 @@
+"""Opening the database: engines, pragmas, and the two ways into a transaction."""
+
+import asyncio
+import heapq
+import itertools
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.storage.vault import Vault
+
+BUSY_TIMEOUT_MS = 5000
+_READERS = 4
+
+
+class Priority(IntEnum):
+    """Who may write first when several wait: what a patient said, then results, then plans."""
+
+    INBOX = 0
+    RESULT = 1
+    PLAN = 2
+
+
+class _WriteLock:
+    """One writer at a time; the most urgent of those waiting goes next."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._order = itertools.count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def held(self, priority: Priority) -> AsyncIterator[None]:
+        if self._held:
+            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (priority, next(self._order), place))
+            try:
+                await place
+            except asyncio.CancelledError:
+                if place.done() and not place.cancelled():
+                    self._pass_on()
+                raise
+        self._held = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            place = heapq.heappop(self._waiting)[2]
+            if not place.done():
+                # Still held: it goes from hand to hand, so nobody slips in between.
+                place.set_result(None)
+                return
+        self._held = False
+
+
+class Database:
+    """The engines of one database and the vault of its sealed columns."""
+
+    def __init__(self, url: str, vault: Vault) -> None:
+        """Prepare (not yet open) the database at ``url``, an SQLAlchemy async address."""
+        self.vault = vault
+        self.url = url
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self._lock = _WriteLock()
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(url, size=_READERS, begin="BEGIN")
+        else:
+            self._writer = create_async_engine(url, pool_size=10, pool_pre_ping=True)
+            self._reader = self._writer
+
+    @asynccontextmanager
+    async def write(self, priority: Priority = Priority.PLAN) -> AsyncIterator[AsyncSession]:
+        """Give a session whose work is committed when the block ends well, else rolled back.
+
+        Never talk to Telegram inside: on SQLite every other writer waits.
+        """
+        if not self.is_sqlite:
+            async with self._session(self._writer) as session, session.begin():
+                yield session
+            return
+        async with (
+            self._lock.held(priority),
+            self._session(self._writer) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Give a session that only reads."""
+        async with self._session(self._reader) as session:
+            yield session
+
+    def _session(self, engine: AsyncEngine) -> AsyncSession:
+        session = AsyncSession(engine, expire_on_commit=False)
+        session.info["vault"] = self.vault
+        return session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+
+def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=60,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # The driver must not open transactions of its own: BEGIN IMMEDIATE is ours to say.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "secure_delete=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def schema_engine(url: str) -> AsyncEngine:
+    """Return an engine for changes of the schema; on SQLite too they are all or nothing.
+
+    Left alone, SQLite's driver would begin no transaction for ``CREATE TABLE``.
+    """
+    if sqlite_file(url) is None:
+        return create_async_engine(url)
+    return _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite address, or nothing for another database."""
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite" or not address.database:
+        return None
+    return Path(address.database)
+
+
+def guard_files(url: str, data_dir: Path) -> None:
+    """Make the data folder 0700 and the database 0600, creating both where they are missing."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data_dir.chmod(0o700)
+    file = sqlite_file(url)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        file.chmod(0o600)

@@ -1,0 +1,1 @@
+"""Every SQL statement, by subject: session first, then values; no commit inside."""

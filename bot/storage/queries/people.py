@@ -1,0 +1,186 @@
+"""Clinics, practitioners, patients, invitations, consents and dialogues."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import PatientState
+from bot.storage.tables import (
+    Clinic,
+    Consent,
+    Dialogue,
+    Invitation,
+    Patient,
+    Practitioner,
+)
+
+
+async def the_clinic(session: AsyncSession) -> Clinic | None:
+    """Return the clinic of this bot, or nothing before ``init``."""
+    return (await session.exec(select(Clinic).order_by(col(Clinic.id)).limit(1))).first()
+
+
+async def clinic(session: AsyncSession, clinic_id: int) -> Clinic:
+    """Return the clinic with that id."""
+    return (await session.exec(select(Clinic).where(Clinic.id == clinic_id))).one()
+
+
+async def practitioner_by_account(session: AsyncSession, telegram_id: int) -> Practitioner | None:
+    """Return the practitioner with that account, unless their access has ended."""
+    found = await session.exec(
+        select(Practitioner).where(
+            Practitioner.telegram_id == telegram_id, col(Practitioner.removed_at).is_(None)
+        )
+    )
+    return found.first()
+
+
+async def practitioner(session: AsyncSession, practitioner_id: int) -> Practitioner:
+    """Return the practitioner with that id."""
+    return (
+        await session.exec(select(Practitioner).where(Practitioner.id == practitioner_id))
+    ).one()
+
+
+async def practitioners(session: AsyncSession, clinic_id: int) -> Sequence[Practitioner]:
+    """Return everybody who works at the clinic and has opened their link."""
+    found = await session.exec(
+        select(Practitioner)
+        .where(
+            Practitioner.clinic_id == clinic_id,
+            col(Practitioner.removed_at).is_(None),
+            col(Practitioner.telegram_id).is_not(None),
+        )
+        .order_by(col(Practitioner.id))
+    )
+    return found.all()
+
+
+async def practitioner_with_any_state(
+    session: AsyncSession, telegram_id: int
+) -> Practitioner | None:
+    """Return the practitioner with that account, also after their access has ended."""
+    found = await session.exec(select(Practitioner).where(Practitioner.telegram_id == telegram_id))
+    return found.first()
+
+
+async def patient(session: AsyncSession, patient_id: int) -> Patient:
+    """Return the patient with that id."""
+    return (await session.exec(select(Patient).where(Patient.id == patient_id))).one()
+
+
+async def patient_by_account(session: AsyncSession, telegram_id: int) -> Patient | None:
+    """Return the (real, not test) patient who owns that account."""
+    found = await session.exec(
+        select(Patient).where(Patient.telegram_id == telegram_id, col(Patient.is_test).is_(False))
+    )
+    return found.first()
+
+
+async def patient_by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Patient | None:
+    """Return the clinic's patient with that reference."""
+    found = await session.exec(
+        select(Patient).where(Patient.clinic_id == clinic_id, Patient.ref == ref)
+    )
+    return found.first()
+
+
+async def patients(session: AsyncSession, clinic_id: int, *, limit: int = 40) -> Sequence[Patient]:
+    """Return the clinic's patients, newest first, without the tests and the erased."""
+    found = await session.exec(
+        select(Patient)
+        .where(
+            Patient.clinic_id == clinic_id,
+            col(Patient.is_test).is_(False),
+            Patient.state != PatientState.ERASED,
+        )
+        .order_by(col(Patient.id).desc())
+        .limit(limit)
+    )
+    return found.all()
+
+
+async def waiting_for_zone(session: AsyncSession, before: datetime) -> Sequence[Patient]:
+    """Return those who agreed and were confirmed before ``before`` but never told their zone."""
+    found = await session.exec(
+        select(Patient).where(
+            Patient.state == PatientState.OPENED,
+            col(Patient.consented_at) <= before,
+            col(Patient.confirmed_at) <= before,
+        )
+    )
+    return found.all()
+
+
+async def pause_ended(session: AsyncSession, now: datetime) -> Sequence[Patient]:
+    """Return the patients whose pause ran out."""
+    found = await session.exec(select(Patient).where(col(Patient.paused_until) <= now))
+    return found.all()
+
+
+async def invitation_by_hash(session: AsyncSession, code_hash: str) -> Invitation | None:
+    """Return the invitation with that hashed code."""
+    found = await session.exec(select(Invitation).where(Invitation.code_hash == code_hash))
+    return found.first()
+
+
+async def use_invitation(session: AsyncSession, invitation_id: int, now: datetime) -> bool:
+    """Use an invitation up; false when it was used or has expired meanwhile."""
+    used = await session.exec(
+        update(Invitation)
+        .where(
+            col(Invitation.id) == invitation_id,
+            col(Invitation.used_at).is_(None),
+            col(Invitation.expires_at) > now,
+        )
+        .values(used_at=now)
+    )
+    return used.rowcount == 1
+
+
+async def close_invitations(session: AsyncSession, patient_id: int, now: datetime) -> None:
+    """Make every open link of the patient useless."""
+    await session.exec(
+        update(Invitation)
+        .where(col(Invitation.patient_id) == patient_id, col(Invitation.used_at).is_(None))
+        .values(used_at=now)
+    )
+
+
+async def active_consent(session: AsyncSession, patient_id: int, purpose: str) -> Consent | None:
+    """Return the patient's consent to ``purpose`` that was not withdrawn."""
+    found = await session.exec(
+        select(Consent).where(
+            Consent.patient_id == patient_id,
+            Consent.purpose == purpose,
+            col(Consent.withdrawn_at).is_(None),
+        )
+    )
+    return found.first()
+
+
+async def dialogue(session: AsyncSession, chat_id: int) -> Dialogue | None:
+    """Return what the chat was last asked to type."""
+    return (await session.exec(select(Dialogue).where(Dialogue.chat_id == chat_id))).first()
+
+
+async def count_patients(session: AsyncSession, clinic_id: int) -> dict[str, int]:
+    """Return the number of patients in each state."""
+    found = await session.exec(
+        select(Patient.state, func.count())
+        .where(Patient.clinic_id == clinic_id, col(Patient.is_test).is_(False))
+        .group_by(col(Patient.state))
+    )
+    return {str(state): count for state, count in found.all()}
+
+
+async def move_patients(session: AsyncSession, leaver_id: int, lead_id: int) -> None:
+    """Give every patient of somebody who leaves to the lead."""
+    await session.exec(
+        update(Patient)
+        .where(col(Patient.practitioner_id) == leaver_id)
+        .values(practitioner_id=lead_id)
+    )

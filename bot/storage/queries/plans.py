@@ -1,0 +1,305 @@
+"""Protocol versions, courses, visits, reminders and answers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import or_, update
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import (
+    CourseState,
+    PatientState,
+    Reason,
+    ReminderState,
+    VisitState,
+)
+from bot.storage.tables import (
+    Action,
+    Answer,
+    Course,
+    Patient,
+    ProtocolVersion,
+    Reminder,
+    Visit,
+)
+
+
+async def approved_protocols(session: AsyncSession, clinic_id: int) -> Sequence[ProtocolVersion]:
+    """Return the clinic's approved protocol versions, the newest approval of each name first."""
+    found = await session.exec(
+        select(ProtocolVersion)
+        .where(
+            ProtocolVersion.clinic_id == clinic_id, col(ProtocolVersion.approved_at).is_not(None)
+        )
+        .order_by(col(ProtocolVersion.approved_at).desc(), col(ProtocolVersion.id).desc())
+    )
+    return found.all()
+
+
+async def protocol_version(session: AsyncSession, version_id: int) -> ProtocolVersion:
+    """Return the protocol version with that id."""
+    return (
+        await session.exec(select(ProtocolVersion).where(ProtocolVersion.id == version_id))
+    ).one()
+
+
+async def protocol_version_by_content(
+    session: AsyncSession, clinic_id: int, name: str, version: int, content_hash: str
+) -> ProtocolVersion | None:
+    """Return the clinic's row for exactly this content, or nothing."""
+    found = await session.exec(
+        select(ProtocolVersion).where(
+            ProtocolVersion.clinic_id == clinic_id,
+            ProtocolVersion.name == name,
+            ProtocolVersion.version == version,
+            ProtocolVersion.content_hash == content_hash,
+        )
+    )
+    return found.first()
+
+
+async def recent_protocols(session: AsyncSession, clinic_id: int) -> list[str]:
+    """Return protocol names by their latest use, most recent first."""
+    found = await session.exec(
+        select(ProtocolVersion.name, func.max(Course.id))
+        .join(Course, col(Course.protocol_version_id) == col(ProtocolVersion.id))
+        .where(Course.clinic_id == clinic_id)
+        .group_by(col(ProtocolVersion.name))
+        .order_by(func.max(Course.id).desc())
+    )
+    return [name for name, _ in found.all()]
+
+
+async def course(session: AsyncSession, course_id: int) -> Course:
+    """Return the course with that id."""
+    return (await session.exec(select(Course).where(Course.id == course_id))).one()
+
+
+async def courses(session: AsyncSession, patient_id: int) -> Sequence[Course]:
+    """Return the patient's courses, oldest first."""
+    found = await session.exec(
+        select(Course).where(Course.patient_id == patient_id).order_by(col(Course.id))
+    )
+    return found.all()
+
+
+async def visits(session: AsyncSession, patient_id: int) -> Sequence[Visit]:
+    """Return the patient's visits, in the order in which they were entered."""
+    found = await session.exec(
+        select(Visit).where(Visit.patient_id == patient_id).order_by(col(Visit.id))
+    )
+    return found.all()
+
+
+async def visit(session: AsyncSession, visit_id: int) -> Visit:
+    """Return the visit with that id."""
+    return (await session.exec(select(Visit).where(Visit.id == visit_id))).one()
+
+
+async def visit_by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Visit | None:
+    """Return the clinic's visit with that reference."""
+    found = await session.exec(select(Visit).where(Visit.clinic_id == clinic_id, Visit.ref == ref))
+    return found.first()
+
+
+async def visits_between(
+    session: AsyncSession, clinic_id: int, start: datetime, end: datetime
+) -> Sequence[Visit]:
+    """Return the clinic's planned and done visits with a time in ``[start, end)``, by time."""
+    moment = func.coalesce(Visit.done_at, Visit.planned_at)
+    found = await session.exec(
+        select(Visit)
+        .join(Patient, col(Patient.id) == col(Visit.patient_id))
+        .where(
+            Visit.clinic_id == clinic_id,
+            col(Visit.state).in_([VisitState.PLANNED, VisitState.DONE]),
+            moment >= start,
+            moment < end,
+            col(Patient.is_test).is_(False),
+        )
+        .order_by(moment)
+    )
+    return found.all()
+
+
+async def reminders(session: AsyncSession, patient_id: int) -> Sequence[Reminder]:
+    """Return every reminder of the patient, by time."""
+    found = await session.exec(
+        select(Reminder)
+        .where(Reminder.patient_id == patient_id)
+        .order_by(col(Reminder.due_at), col(Reminder.id))
+    )
+    return found.all()
+
+
+async def reminders_of_message(session: AsyncSession, message_id: int) -> Sequence[Reminder]:
+    """Return the reminders that go with that message, by step time."""
+    found = await session.exec(
+        select(Reminder)
+        .where(Reminder.message_id == message_id)
+        .order_by(col(Reminder.due_at), col(Reminder.id))
+    )
+    return found.all()
+
+
+async def expire_reminders(session: AsyncSession, now: datetime) -> int:
+    """End every reminder whose time of use is over and that no message carries; return how many."""
+    waiting = (
+        col(Reminder.state) == ReminderState.PLANNED,
+        col(Reminder.message_id).is_(None),
+        col(Reminder.expires_at) <= now,
+    )
+    paused = select(Patient.id).where(col(Patient.paused_until).is_not(None))
+    skipped = await session.exec(
+        update(Reminder)
+        .where(*waiting, col(Reminder.outlook).is_not(None))
+        .values(state=ReminderState.SKIPPED, reason=Reminder.outlook, final_at=now)
+    )
+    held = await session.exec(
+        update(Reminder)
+        .where(*waiting, col(Reminder.patient_id).in_(paused))
+        .values(state=ReminderState.EXPIRED, reason=Reason.PAUSED, final_at=now)
+    )
+    late = await session.exec(
+        update(Reminder)
+        .where(*waiting)
+        .values(state=ReminderState.EXPIRED, reason=Reason.TOO_LATE, final_at=now)
+    )
+    return skipped.rowcount + held.rowcount + late.rowcount
+
+
+async def patients_with_due_reminders(
+    session: AsyncSession, now: datetime, *, limit: int
+) -> list[int]:
+    """Return patients for whom something is due now and may be judged, longest due first."""
+    found = await session.exec(
+        select(Reminder.patient_id, func.min(Reminder.due_at))
+        .join(Patient, col(Patient.id) == col(Reminder.patient_id))
+        .where(
+            Reminder.state == ReminderState.PLANNED,
+            col(Reminder.message_id).is_(None),
+            col(Reminder.due_at) <= now,
+            Patient.state == PatientState.ACTIVE,
+            or_(col(Patient.paused_until).is_(None), col(Reminder.safety).is_(True)),
+        )
+        .group_by(col(Reminder.patient_id))
+        .order_by(func.min(Reminder.due_at))
+        .limit(limit)
+    )
+    return [patient_id for patient_id, _ in found.all()]
+
+
+async def due_reminders(
+    session: AsyncSession, patient_id: int, now: datetime
+) -> Sequence[Reminder]:
+    """Return the patient's reminders that are due, not handed over and still of use."""
+    found = await session.exec(
+        select(Reminder)
+        .where(
+            Reminder.patient_id == patient_id,
+            Reminder.state == ReminderState.PLANNED,
+            col(Reminder.message_id).is_(None),
+            col(Reminder.due_at) <= now,
+            col(Reminder.expires_at) > now,
+        )
+        .order_by(col(Reminder.due_at), col(Reminder.id))
+    )
+    return found.all()
+
+
+async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None:
+    """Return when the next reminder after ``after`` falls due, for a patient who receives them."""
+    found = await session.exec(
+        select(func.min(Reminder.due_at))
+        .join(Patient, col(Patient.id) == col(Reminder.patient_id))
+        .where(
+            Reminder.state == ReminderState.PLANNED,
+            col(Reminder.message_id).is_(None),
+            col(Reminder.due_at) > after,
+            col(Reminder.outlook).is_(None),
+            Patient.state == PatientState.ACTIVE,
+            col(Patient.paused_until).is_(None),
+        )
+    )
+    return found.one()
+
+
+async def unlink_message(session: AsyncSession, message_id: int) -> None:
+    """Give the reminders of a message that will not go back to the planner."""
+    await session.exec(
+        update(Reminder)
+        .where(col(Reminder.message_id) == message_id, col(Reminder.state) == ReminderState.PLANNED)
+        .values(message_id=None)
+    )
+
+
+async def finish_reminders(
+    session: AsyncSession,
+    message_id: int,
+    state: ReminderState,
+    reason: Reason | None,
+    now: datetime,
+) -> None:
+    """Put the final state of a message on the reminders that it carried."""
+    await session.exec(
+        update(Reminder)
+        .where(col(Reminder.message_id) == message_id, col(Reminder.state) == ReminderState.PLANNED)
+        .values(state=state, reason=reason, final_at=now)
+    )
+
+
+async def latest_answer(session: AsyncSession, reminder_id: int) -> Answer | None:
+    """Return the newest answer to a reminder."""
+    found = await session.exec(
+        select(Answer)
+        .where(Answer.reminder_id == reminder_id)
+        .order_by(col(Answer.id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
+async def action_by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Action | None:
+    """Return the clinic's recorded action with that reference."""
+    found = await session.exec(
+        select(Action).where(Action.clinic_id == clinic_id, Action.ref == ref)
+    )
+    return found.first()
+
+
+async def latest_action(session: AsyncSession, patient_id: int) -> Action | None:
+    """Return the newest action on a patient that was not undone."""
+    found = await session.exec(
+        select(Action)
+        .where(Action.patient_id == patient_id, col(Action.undone_at).is_(None))
+        .order_by(col(Action.id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
+async def active_courses(session: AsyncSession, patient_id: int) -> Sequence[Course]:
+    """Return the patient's courses that were not stopped."""
+    found = await session.exec(
+        select(Course)
+        .where(Course.patient_id == patient_id, Course.state == CourseState.ACTIVE)
+        .order_by(col(Course.id))
+    )
+    return found.all()
+
+
+async def latest_action_by(session: AsyncSession, practitioner_id: int) -> Action | None:
+    """Return the practitioner's newest action that was not undone."""
+    found = await session.exec(
+        select(Action)
+        .where(Action.practitioner_id == practitioner_id, col(Action.undone_at).is_(None))
+        .order_by(col(Action.id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
+async def reminder_by_ref(session: AsyncSession, ref: str) -> Reminder | None:
+    """Return the reminder with that reference."""
+    return (await session.exec(select(Reminder).where(Reminder.ref == ref))).first()

@@ -1,0 +1,76 @@
+"""What the process says of itself, kept for the health page and the next start."""
+
+from datetime import UTC, datetime
+
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import AlertState, MessageState, ReminderState
+from bot.storage.tables import Alert, Message, Reminder, Vital
+
+
+async def get(session: AsyncSession, key: str) -> str | None:
+    """Return a vital sign, or nothing when it was never written."""
+    return (await session.exec(select(Vital.value).where(Vital.key == key))).first()
+
+
+async def put(session: AsyncSession, key: str, value: str) -> None:
+    """Write a vital sign."""
+    await session.merge(Vital(key=key, value=value))
+
+
+async def put_instant(session: AsyncSession, key: str, moment: datetime) -> None:
+    """Write an instant as a vital sign, in the form of the views."""
+    text = (
+        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    )
+    await put(session, key, text)
+
+
+async def reminder_states(session: AsyncSession) -> dict[str, int]:
+    """Return the number of reminders in each state."""
+    found = await session.exec(select(Reminder.state, func.count()).group_by(col(Reminder.state)))
+    return {str(state): count for state, count in found.all()}
+
+
+async def message_states(session: AsyncSession) -> dict[str, int]:
+    """Return the number of messages in each state."""
+    found = await session.exec(select(Message.state, func.count()).group_by(col(Message.state)))
+    return {str(state): count for state, count in found.all()}
+
+
+async def open_alerts(session: AsyncSession) -> int:
+    """Return how many alerts nobody has acknowledged."""
+    found = await session.exec(
+        select(func.count()).select_from(Alert).where(Alert.state == AlertState.OPEN)
+    )
+    return found.one()
+
+
+async def overdue(session: AsyncSession, now: datetime) -> int:
+    """Return how many messages wait although they are due."""
+    found = await session.exec(
+        select(func.count())
+        .select_from(Message)
+        .where(Message.state == MessageState.QUEUED, col(Message.due_at) <= now)
+    )
+    return found.one()
+
+
+async def unbalanced(session: AsyncSession) -> list[str]:
+    """Return references of reminders whose state contradicts itself; none in a sound ledger."""
+    final = col(Reminder.state) != ReminderState.PLANNED
+    found = await session.exec(
+        select(Reminder.ref).where(
+            (final & col(Reminder.final_at).is_(None))
+            | (~final & col(Reminder.final_at).is_not(None))
+            | (final & (col(Reminder.state) != ReminderState.SENT) & col(Reminder.reason).is_(None))
+            | ((col(Reminder.state) == ReminderState.SENT) & col(Reminder.message_id).is_(None))
+        )
+    )
+    return list(found.all())
+
+
+async def reminder_count(session: AsyncSession) -> int:
+    """Return how many reminders were ever planned."""
+    return (await session.exec(select(func.count()).select_from(Reminder))).one()

@@ -1,0 +1,368 @@
+"""The tables: columns and constraints, no behaviour."""
+
+from datetime import date, datetime, time
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from bot.domain.states import (
+    AlertState,
+    CourseState,
+    Lane,
+    Level,
+    MessageState,
+    PatientState,
+    Reason,
+    ReminderState,
+    UpdateState,
+    VisitState,
+)
+from bot.storage.types import UtcDateTime, stored
+
+
+def _instant(*, nullable: bool = True, index: bool = False) -> Any:
+    return Column(UtcDateTime, nullable=nullable, index=index)
+
+
+def _sealed() -> Any:
+    return Column(LargeBinary, nullable=True)
+
+
+def _chat(*, unique: bool = False, index: bool = False, primary_key: bool = False) -> Any:
+    return Column(
+        BigInteger,
+        nullable=not primary_key,
+        unique=unique,
+        index=index,
+        primary_key=primary_key,
+        autoincrement=False,
+    )
+
+
+class Clinic(SQLModel, table=True):
+    """A clinic and its bot; every other row belongs to one."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    name: str
+    sender_name: str
+    timezone: str
+    language: str = "en"
+    phone: str
+    emergency_number: str
+    urgent_number: str
+    urgent_place: str
+    opening_hours: str
+    bot_username: str = ""
+    confirm_joining: bool = True
+    retention_days: int = 365
+    is_demo: bool = False
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class Practitioner(SQLModel, table=True):
+    """A person of the clinic; ``sealed`` holds name and username."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    telegram_id: int | None = Field(default=None, sa_column=_chat(unique=True))
+    role: str = "practitioner"
+    removed_at: datetime | None = Field(default=None, sa_column=_instant())
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+
+class Patient(SQLModel, table=True):
+    """A person in a clinic's care; ``sealed`` holds name and the account that opened the link."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    practitioner_id: int = Field(foreign_key="practitioner.id", index=True)
+    telegram_id: int | None = Field(default=None, sa_column=_chat(index=True))
+    state: PatientState = Field(
+        default=PatientState.INVITED, sa_column=Column(stored(PatientState), nullable=False)
+    )
+    is_test: bool = False
+    language: str = "en"
+    timezone: str | None = None
+    quiet_start: time = time(21, 0)
+    quiet_end: time = time(8, 30)
+    photo_requests: bool = True
+    booking_requests: bool = True
+    opened_at: datetime | None = Field(default=None, sa_column=_instant())
+    consented_at: datetime | None = Field(default=None, sa_column=_instant())
+    confirmed_at: datetime | None = Field(default=None, sa_column=_instant())
+    joined_at: datetime | None = Field(default=None, sa_column=_instant())
+    resumed_at: datetime | None = Field(default=None, sa_column=_instant())
+    last_heard_at: datetime | None = Field(default=None, sa_column=_instant())
+    paused_until: datetime | None = Field(default=None, sa_column=_instant())
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+    __table_args__ = (
+        # One account is one patient of a clinic; a lead's test patients share the lead's account.
+        Index(
+            "patient_one_account",
+            "clinic_id",
+            "telegram_id",
+            unique=True,
+            sqlite_where=text("NOT is_test AND telegram_id IS NOT NULL"),
+            postgresql_where=text("NOT is_test AND telegram_id IS NOT NULL"),
+        ),
+    )
+
+
+class Consent(SQLModel, table=True):
+    """A patient's own yes: to which text, in which language, when; and when it was taken back."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    purpose: str
+    text_version: str
+    language: str
+    given_at: datetime = Field(sa_column=_instant(nullable=False))
+    withdrawn_at: datetime | None = Field(default=None, sa_column=_instant())
+
+
+class Invitation(SQLModel, table=True):
+    """A single-use link; only the hash of its code is kept."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    code_hash: str = Field(unique=True)
+    patient_id: int | None = Field(default=None, foreign_key="patient.id", index=True)
+    role: str | None = None
+    invited_by: int | None = Field(default=None, foreign_key="practitioner.id")
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+    expires_at: datetime = Field(sa_column=_instant(nullable=False))
+    used_at: datetime | None = Field(default=None, sa_column=_instant())
+
+
+class ProtocolVersion(SQLModel, table=True):
+    """One version of a protocol as a clinic approved it; a course keeps the one it started with."""
+
+    __tablename__ = "protocol_version"
+    __table_args__ = (UniqueConstraint("clinic_id", "name", "version", "content_hash"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    name: str
+    version: int
+    content_hash: str
+    content: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    approved_by: int | None = Field(default=None, foreign_key="practitioner.id")
+    approved_at: datetime | None = Field(default=None, sa_column=_instant())
+    review_by: date | None = None
+    is_demo: bool = False
+
+
+class Course(SQLModel, table=True):
+    """One patient on one protocol."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    protocol_version_id: int = Field(foreign_key="protocol_version.id")
+    state: CourseState = Field(
+        default=CourseState.ACTIVE, sa_column=Column(stored(CourseState), nullable=False)
+    )
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class Visit(SQLModel, table=True):
+    """One session of a course; ``done_at`` is the anchor T0 and ``done_date`` the anchor D."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    course_id: int = Field(foreign_key="course.id", index=True)
+    state: VisitState = Field(
+        default=VisitState.PLANNED, sa_column=Column(stored(VisitState), nullable=False)
+    )
+    planned_at: datetime | None = Field(default=None, sa_column=_instant())
+    done_at: datetime | None = Field(default=None, sa_column=_instant())
+    done_date: date | None = None
+    target_date: date | None = None
+    confirmed_at: datetime | None = Field(default=None, sa_column=_instant())
+    recorded_at: datetime | None = Field(default=None, sa_column=_instant())
+    # Set when a wrong session time was put right: the next card says that it replaces the first.
+    corrected: bool = False
+    # Grows when the visit moves to another date: delivered steps then come again, as a new round.
+    round: int = 1
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class Message(SQLModel, table=True):
+    """The outbox: whatever the bot says; ``sealed`` holds values, buttons, link and sent text."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    patient_id: int | None = Field(default=None, foreign_key="patient.id", index=True)
+    practitioner_id: int | None = Field(default=None, foreign_key="practitioner.id", index=True)
+    visit_id: int | None = Field(default=None, foreign_key="visit.id")
+    chat_id: int = Field(sa_column=_chat(index=True))
+    lane: Lane = Field(sa_column=Column(stored(Lane), nullable=False))
+    method: str = "text"
+    template: str
+    template_version: str | None = None
+    language: str = "en"
+    # The Telegram message that an edit replaces, or that a copy relays from ``source_chat_id``.
+    target_message_id: int | None = None
+    source_chat_id: int | None = Field(default=None, sa_column=_chat())
+    follows_id: int | None = Field(default=None, foreign_key="message.id")
+    silent: bool = False
+    # Counted by the caps and kept out of quiet hours: nobody asked for it.
+    unasked: bool = False
+    queued_at: datetime = Field(sa_column=_instant(nullable=False))
+    due_at: datetime = Field(sa_column=_instant(nullable=False))
+    expires_at: datetime | None = Field(default=None, sa_column=_instant())
+    state: MessageState = Field(
+        default=MessageState.QUEUED, sa_column=Column(stored(MessageState), nullable=False)
+    )
+    reason: Reason | None = Field(default=None, sa_column=Column(stored(Reason), nullable=True))
+    attempts: int = 0
+    maybe_copies: int = 0
+    worker: str | None = None
+    lease_until: datetime | None = Field(default=None, sa_column=_instant())
+    telegram_message_id: int | None = None
+    sent_at: datetime | None = Field(default=None, sa_column=_instant())
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+    __table_args__ = (
+        Index(
+            "message_open",
+            "due_at",
+            sqlite_where=text("state IN ('queued', 'sending')"),
+            postgresql_where=text("state IN ('queued', 'sending')"),
+        ),
+    )
+
+
+class Reminder(SQLModel, table=True):
+    """One dated step of one visit; ends in exactly one state, with a reason."""
+
+    __table_args__ = (
+        UniqueConstraint("visit_id", "step", "round"),
+        Index(
+            "reminder_one_unfinished",
+            "visit_id",
+            "step",
+            unique=True,
+            sqlite_where=text("state = 'planned'"),
+            postgresql_where=text("state = 'planned'"),
+        ),
+        Index(
+            "reminder_due",
+            "due_at",
+            sqlite_where=text("state = 'planned'"),
+            postgresql_where=text("state = 'planned'"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id")
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    visit_id: int = Field(foreign_key="visit.id", index=True)
+    session_id: int = Field(foreign_key="visit.id")
+    step: str
+    round: int = 1
+    state: ReminderState = Field(
+        default=ReminderState.PLANNED, sa_column=Column(stored(ReminderState), nullable=False)
+    )
+    reason: Reason | None = Field(default=None, sa_column=Column(stored(Reason), nullable=True))
+    # Why it would not go if nothing changed; judged again when it is due.
+    outlook: Reason | None = Field(default=None, sa_column=Column(stored(Reason), nullable=True))
+    due_at: datetime | None = Field(default=None, sa_column=_instant())
+    expires_at: datetime | None = Field(default=None, sa_column=_instant())
+    group_key: str | None = None
+    safety: bool = False
+    asked: bool = False
+    message_id: int | None = Field(default=None, foreign_key="message.id", index=True)
+    created_at: datetime = Field(sa_column=_instant(nullable=False))
+    final_at: datetime | None = Field(default=None, sa_column=_instant())
+
+
+class Answer(SQLModel, table=True):
+    """What a patient tapped on a step; the newest of a step counts, all are kept."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    reminder_id: int = Field(foreign_key="reminder.id", index=True)
+    update_id: int = Field(sa_column=Column(BigInteger, nullable=False, unique=True))
+    given_at: datetime = Field(sa_column=_instant(nullable=False))
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+
+class Alert(SQLModel, table=True):
+    """Something that a person of the clinic must look at."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    level: Level = Field(sa_column=Column(stored(Level), nullable=False))
+    state: AlertState = Field(
+        default=AlertState.OPEN, sa_column=Column(stored(AlertState), nullable=False)
+    )
+    opened_at: datetime = Field(sa_column=_instant(nullable=False))
+    acked_by: int | None = Field(default=None, foreign_key="practitioner.id")
+    acked_at: datetime | None = Field(default=None, sa_column=_instant())
+    rounds: int = 1
+
+
+class Action(SQLModel, table=True):
+    """What a practitioner did, so that it can be undone for ten minutes and looked up later."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    practitioner_id: int = Field(foreign_key="practitioner.id", index=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    visit_id: int | None = Field(default=None, foreign_key="visit.id")
+    kind: str
+    before: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    done_at: datetime = Field(sa_column=_instant(nullable=False))
+    undone_at: datetime | None = Field(default=None, sa_column=_instant())
+
+
+class Dialogue(SQLModel, table=True):
+    """What a chat was last asked to type; one row a chat."""
+
+    chat_id: int = Field(sa_column=_chat(primary_key=True))
+    awaiting: str
+    updated_at: datetime = Field(sa_column=_instant(nullable=False))
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+
+class Update(SQLModel, table=True):
+    """The inbox: one update of Telegram, committed raw (sealed) before it is acknowledged."""
+
+    __tablename__ = "inbox"
+
+    update_id: int = Field(
+        sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False)
+    )
+    chat_id: int | None = Field(default=None, sa_column=_chat(index=True))
+    state: UpdateState = Field(
+        default=UpdateState.RECEIVED,
+        sa_column=Column(stored(UpdateState), nullable=False, index=True),
+    )
+    attempts: int = 0
+    received_at: datetime = Field(sa_column=_instant(nullable=False))
+    handled_at: datetime | None = Field(default=None, sa_column=_instant())
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+
+class Vital(SQLModel, table=True):
+    """What the process says of itself: last tick, last good poll, held or not."""
+
+    key: str = Field(primary_key=True)
+    value: str

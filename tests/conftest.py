@@ -1,0 +1,98 @@
+"""What every story stands on: a running bot, the local Telegram, both databases."""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+os.environ["PTB_TIMEDELTA"] = "true"
+
+from bot.clock import PushedClock
+from bot.rehearsal import Rehearsal, rehearsal
+from tests import postgres
+from tests.cast import Actor, Clinic
+from tests.postgres import PostgresServer
+
+# A Tuesday afternoon in Berlin, three weeks before its clocks go forward.
+START = datetime(2026, 3, 10, 13, 30, tzinfo=UTC)
+_UNEXPECTED = {"handler_failed", "job_failed", "text_failed", "outbox_failed", "inbox_failed"}
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer | None]:
+    """The private PostgreSQL server of this run, if one is installed."""
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of each kind; ``""`` means SQLite in the story's own folder."""
+    if request.param == "sqlite":
+        return ""
+    server: PostgresServer | None = request.getfixturevalue("postgres_server")
+    if server is None:
+        pytest.skip("no PostgreSQL server here; install Debian's package postgresql")
+    return server.database()
+
+
+class _Failures(logging.Handler):
+    """Collects what the bot logs when something unexpected happens to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        action = getattr(record, "action", "")
+        if action in _UNEXPECTED:
+            cause = getattr(record, "cause", "") or getattr(record, "template", "")
+            self.seen.append(f"{action} {cause} {record.exc_text or ''}")
+
+
+@pytest.fixture
+def failures() -> Iterator[list[str]]:
+    """The unexpected failures of the bot; a story that leaves any fails."""
+    handler = _Failures()
+    logging.getLogger("bot").addHandler(handler)
+    yield handler.seen
+    logging.getLogger("bot").removeHandler(handler)
+    assert not handler.seen, handler.seen
+
+
+def cast_of(whole: Rehearsal) -> Clinic:
+    """The usual people around a running bot."""
+    telegram = whole.telegram
+    nour = Actor(telegram.person("Nour", username="nour_lumen"), whole.settle)
+    ana = Actor(telegram.person("Ana", username="ana_sample"), whole.settle)
+    ben = Actor(telegram.person("Ben"), whole.settle)
+    return Clinic(whole, nour, ana, ben)
+
+
+@pytest.fixture
+async def clinic(tmp_path: Path, failures: list[str]) -> AsyncIterator[Clinic]:
+    """A demo clinic whose lead, Nour, has opened her link."""
+    async with rehearsal(
+        tmp_path, clock=PushedClock(START), send_rate=10_000, chat_burst=1_000
+    ) as (whole, _):
+        story = cast_of(whole)
+        await story.nour.opens(whole.lead_link)
+        yield story
+
+
+@pytest.fixture
+async def both(tmp_path: Path, failures: list[str], database_url: str) -> AsyncIterator[Clinic]:
+    """The same clinic on SQLite and on PostgreSQL, for stories in which storage matters."""
+    async with rehearsal(
+        tmp_path,
+        clock=PushedClock(START),
+        send_rate=10_000,
+        chat_burst=1_000,
+        database_url=database_url,
+    ) as (whole, _):
+        story = cast_of(whole)
+        await story.nour.opens(whole.lead_link)
+        yield story

@@ -1,0 +1,43 @@
+"""A real Chromium, and the two phones as ``make demo`` shows them."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from bot.clock import PushedClock
+from bot.rehearsal import Rehearsal, rehearsal
+from tests.conftest import START
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# No sandbox as root, and nothing that would reach beyond this machine.
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; install Debian's package chromium")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        yield chromium
+        await chromium.close()
+
+
+@pytest.fixture
+async def demo(tmp_path: Path, failures: list[str]) -> AsyncIterator[Rehearsal]:
+    async with rehearsal(
+        tmp_path, clock=PushedClock(START), page=True, send_rate=10_000, chat_burst=1_000
+    ) as (whole, _):
+        yield whole
+    assert failures == []
