@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test install lint screenshots bench lock clean
+.PHONY: demo test test-postgresql install lint screenshots bench lock clean
+
+# The same stories on PostgreSQL: a private server of the tests' own, from Debian's packages.
+test-postgresql: $(READY)
+	$(BIN)/python -m pytest -n auto tests/stories --database postgresql
 
 install: $(READY)
 
@@ -12,7 +16,7 @@ demo: $(READY)
 	$(BIN)/aftercare demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
-from collections.abc import Coroutine
+import textwrap
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -24,7 +26,7 @@ from bot.outgoing.catalogue import MessagesError
 from bot.outgoing.texts import Texts
 from bot.services import preview as previews
 from bot.settings import Settings
-from bot.storage import schema
+from bot.storage import schema, sealed
 from bot.storage.queries import people, vitals
 from bot.storage.schema import SchemaError
 from bot.storage.tables import Clinic
@@ -37,21 +39,27 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+_LONGEST_SENDER = 20
+_FEWEST_DIGITS = 2
+_PHONE = re.compile(r"[0-9 +()./#*,x-]{2,40}")
 _TROUBLE = (StartError, SchemaError, VaultError, MessagesError)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; trouble that an operator can mend is one sentence on stderr, exit code 1."""
     try:
-        commands()
-    except _TROUBLE as trouble:
-        typer.echo(f"aftercare: {trouble}", err=True)
-        sys.exit(1)
+        commands(arguments)
+    except (*_TROUBLE, OSError) as trouble:
+        _fail(str(trouble))
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        typer.echo(f"aftercare: {name}: {first['msg']}", err=True)
-        sys.exit(1)
+        _fail(f"{name}: {first['msg'].removeprefix('Value error, ')}")
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(f"aftercare: {sentence}", err=True)
+    sys.exit(1)
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -98,9 +106,14 @@ def init(
     timezone: Annotated[str, typer.Option(help="Its time zone, such as Europe/Berlin.")],
     phone: Annotated[str, typer.Option(help="The phone number that patients call.")],
     emergency_number: Annotated[str, typer.Option(help="The emergency number, such as 112.")],
-    urgent_number: Annotated[str, typer.Option(help="Whom to call when the clinic is closed.")],
-    urgent_place: Annotated[str, typer.Option(help="Where to go when the clinic is closed.")],
-    opening_hours: Annotated[str, typer.Option(help='Such as "Mon to Fri 09:00 to 18:00".')],
+    urgent_number: Annotated[
+        str,
+        typer.Option(help="Whom to call when the clinic is closed. Default: the emergency one."),
+    ] = "",
+    urgent_place: Annotated[
+        str, typer.Option(help="Where to go then. Default: the nearest emergency department.")
+    ] = "",
+    opening_hours: Annotated[str, typer.Option(help='Such as "Mon to Fri 09:00 to 18:00".')] = "",
     sender_name: Annotated[
         str, typer.Option(help="Opens every message; may be neutral. Default: the clinic's name.")
     ] = "",
@@ -110,17 +123,25 @@ def init(
     ] = True,
 ) -> None:
     """Create the clinic and print the lead's one-time link."""
+    options = Settings()
+    messages = app.load_messages(options)
+    if language not in messages.languages:
+        raise typer.BadParameter(f"there are no texts in language {language!r}")
     zone = _zone(timezone)
-    sender = sender_name or clinic
+    sender = sender_name or textwrap.shorten(clinic, _LONGEST_SENDER, placeholder="")
+    urgent_number = urgent_number or emergency_number
+    urgent_place = urgent_place or messages.label(language, "unset", "urgent_place")
     _short("--clinic", clinic, 60)
-    _short("--sender-name", sender, 20)
+    _short("--sender-name", sender, _LONGEST_SENDER)
+    _short("--urgent-place", urgent_place, 100)
+    if opening_hours:
+        _short("--opening-hours", opening_hours, 100)
     for option, value in (
         ("--phone", phone),
         ("--emergency-number", emergency_number),
         ("--urgent-number", urgent_number),
     ):
-        _short(option, value, 40)
-        if not any(character.isdigit() for character in value):
+        if not _PHONE.fullmatch(value) or sum(map(str.isdigit, value)) < _FEWEST_DIGITS:
             raise typer.BadParameter(f"{option} needs a number that can be called")
     row = Clinic(
         ref="",
@@ -136,9 +157,6 @@ def init(
         confirm_joining=confirm_joining,
         created_at=datetime(1970, 1, 1, tzinfo=UTC),
     )
-    options = Settings()
-    if language not in app.load_messages(options).languages:
-        raise typer.BadParameter(f"there are no texts in language {language!r}")
     username, link = _run(app.init(options, row))
     typer.echo(f"The clinic is ready. The bot is @{username}.")
     typer.echo(f"The lead opens this link within 24 hours, once: {link}")
@@ -146,7 +164,7 @@ def init(
 
 
 def _short(option: str, value: str, longest: int) -> None:
-    if not value.strip() or len(value) > longest or "\n" in value:
+    if not value.strip() or len(value) > longest or min(value) < " ":
         raise typer.BadParameter(f"{option} needs one line of 1 to {longest} characters")
 
 
@@ -161,6 +179,7 @@ def run() -> None:
 
 
 async def _serve(options: Settings) -> None:
+    await app.check_schema(options)
     running = App(options)
     stop = _stop_signal()
     starting = asyncio.ensure_future(running.start())
@@ -212,12 +231,12 @@ async def _demo(port: int) -> None:
 
 @commands.command()
 def check() -> None:
-    """Lint the messages: protocols, missing texts, wording rules, every text with hostile values."""
+    """Lint the messages: protocols, missing texts, wording, every text with hostile values."""
     found = lint.check(app.load_messages(Settings()))
     for finding in found:
         typer.echo(f"{finding.file}: {finding.key}: {finding.reason}")
     if found:
-        raise typer.Exit(1)
+        _fail(f"{len(found)} things to put right in the messages")
     typer.echo("The messages are sound.")
 
 
@@ -269,7 +288,8 @@ def _day(text: str) -> date:
 
 
 def _print_plan(plan: dict[str, Any]) -> None:
-    console = Console()
+    # Texts are shown as they are: a clinic's own may hold what looks like markup.
+    console = Console(markup=False, emoji=False, highlight=False)
     table = Table(title=f"{plan['protocol']} version {plan['version']}, {plan['timezone']}")
     for heading in ("step", "kind", "goes at", "useful until (UTC)", "text", "buttons"):
         table.add_column(heading, overflow="fold")
@@ -308,7 +328,7 @@ def migrate() -> None:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check settings, key, messages, schema and that the ledger balances; exit 1 if anything fails."""
+    """Check settings, key, messages, schema and ledger; exit 1 if anything is wrong."""
     checks = _run(_examine(Settings()))
     if as_json:
         typer.echo(json.dumps({name: problem or "ok" for name, problem in checks}, indent=2))
@@ -319,8 +339,9 @@ def doctor(
         for name, problem in checks:
             table.add_row(name, problem or "ok")
         Console().print(table)
-    if any(problem for _, problem in checks):
-        raise typer.Exit(1)
+    failed = [name for name, problem in checks if problem]
+    if failed:
+        _fail(f"something is wrong with: {', '.join(failed)}")
 
 
 async def _examine(options: Settings) -> list[tuple[str, str]]:
@@ -330,31 +351,24 @@ async def _examine(options: Settings) -> list[tuple[str, str]]:
     try:
         found = lint.check(app.load_messages(options))
         checks.append(("messages", f"{len(found)} findings; run: aftercare check" if found else ""))
-        present = await schema.present(options.database)
-        newest = schema.newest()
-        right = present == newest
-        checks.append(
-            ("schema", "" if right else f"has {present}, needs {newest}; run: aftercare migrate")
-        )
+        problem = schema.problem(await schema.present(options.database))
+        checks.append(("schema", problem))
+        if problem:
+            return checks
         deps = app.open_deps(options, SystemClock())
     except (*_TROUBLE, OSError) as trouble:
         return [*checks, ("start", str(trouble))]
-    checks.append(("key", ""))
     try:
         async with deps.database.read() as session:
-            clinic = await people.the_clinic(session) if right else None
+            try:
+                await sealed.check_key(session)
+                checks.append(("key", ""))
+            except VaultError as trouble:
+                checks.append(("key", str(trouble)))
+            clinic = await people.the_clinic(session)
             checks.append(("clinic", "" if clinic else "there is none; run: aftercare init"))
-            if right:
-                odd = await vitals.unbalanced(session)
-                checks.append(
-                    ("ledger", f"{len(odd)} reminders contradict themselves" if odd else "")
-                )
-                states = await vitals.reminder_states(session)
-                planned = await vitals.reminder_count(session)
-                total = sum(states.values())
-                checks.append(
-                    ("ledger sum", "" if total == planned else f"{planned} rows, {total} states")
-                )
+            odd = await vitals.unbalanced(session)
+            checks.append(("ledger", f"{len(odd)} reminders contradict themselves" if odd else ""))
     finally:
         await deps.database.close()
     return checks
@@ -379,8 +393,7 @@ def stats(
 
 
 async def _count(options: Settings) -> dict[str, dict[str, int]]:
-    if await schema.present(options.database) != schema.newest():
-        raise StartError("the database is not ready; run: aftercare init or aftercare migrate")
+    await app.check_schema(options)
     deps = app.open_deps(options, SystemClock())
     try:
         async with deps.database.read() as session:

@@ -1,7 +1,9 @@
 """Which job runs when: APScheduler wakes them, what is due stands in the database."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 # However far the next due time lies: a sleeping machine or a clock that jumps is noticed by then.
 LONGEST_SLEEP = timedelta(seconds=60)
 LAST_TICK = "last_tick_at"
+# A burst of rounds is noted once: a commit each would cost more than the rounds.
+NOTED_EVERY_S = 5.0
 _WAKE = "wake"
 
 
@@ -49,18 +53,37 @@ class Alarm:
         )
         self.rounds = 0
         self.last_tick_s: float | None = None
+        self.begun = 0
+        self.ended = asyncio.Event()
+        self._noted_s: float | None = None
 
     async def run(self) -> None:
         """Run until :meth:`stop`; one failing job never stops the others."""
         self._scheduler.start()
         bell = self._deps.bells.plans
         while not self._stopping:
+            self.begun += 1
             bell.clear()
             await self._tick()
             await self._arm()
             self.rounds += 1
-            await bell.wait()
+            self.ended.set()
+            await self._sleep(bell)
         self._scheduler.shutdown(wait=False)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no round is under way and none was asked for."""
+        return self.begun == self.rounds and not self._deps.bells.plans.is_set()
+
+    async def _sleep(self, bell: asyncio.Event) -> None:
+        """Wait for the bell; a wall clock that was set back must not silence it for long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(bell.wait(), LONGEST_SLEEP.total_seconds())
+
+    async def _ring(self) -> None:
+        # A coroutine: the scheduler would call a plain function in a thread, where a bell is mute.
+        self._deps.bells.plans.set()
 
     def stop(self) -> None:
         """End after the round under way."""
@@ -74,10 +97,13 @@ class Alarm:
                 await job.run(self._deps, now)
             except Exception:
                 log.exception("a job failed", extra={"action": "job_failed", "job": job.name})
+        self.last_tick_s = self._deps.clock.monotonic()
+        if self._noted_s is not None and self.last_tick_s - self._noted_s < NOTED_EVERY_S:
+            return
         try:
             async with self._deps.database.write(Priority.PLAN) as session:
                 await vitals.put_instant(session, LAST_TICK, now)
-            self.last_tick_s = self._deps.clock.monotonic()
+            self._noted_s = self.last_tick_s
         except Exception:
             log.exception("the tick could not be noted", extra={"action": "tick_failed"})
 
@@ -93,7 +119,7 @@ class Alarm:
         sleep = LONGEST_SLEEP if due_at is None else min(due_at - now, LONGEST_SLEEP)
         # The trigger wants the machine's time; the bot's clock may be a pushed one.
         self._scheduler.add_job(
-            self._deps.bells.plans.set,
+            self._ring,
             DateTrigger(datetime.now(UTC) + sleep),  # noqa: TID251 - see above
             id=_WAKE,
             replace_existing=True,

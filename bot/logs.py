@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-_TOKEN = re.compile(r"\d{6,}(?::|%3[aA])[A-Za-z0-9_-]{30,}")
+# What any bot's token looks like, in a text and in an address.
+_SHAPE = r"\d{6,}(?::|%3[aA])[A-Za-z0-9_-]{30,}"
 _HIDDEN = "[token]"
 # These write addresses with the token in them, whole updates, or values bound to statements.
 _QUIET = (
@@ -17,6 +18,7 @@ _QUIET = (
     "telegram",
     "apscheduler",
     "sqlalchemy",
+    "alembic",
     "aiosqlite",
     "uvicorn",
     "asyncio",
@@ -41,25 +43,30 @@ class Redaction(logging.Filter):
     def __init__(self, token: str) -> None:
         """Hide ``token`` and anything that looks like one."""
         super().__init__()
-        self._token = token
+        own = re.escape(token).replace(":", "(?::|%3[aA])")
+        self._tokens = re.compile(f"{own}|{_SHAPE}" if token else _SHAPE)
 
     def clean(self, text: str) -> str:
         """Return the text without any token."""
-        if self._token:
-            text = text.replace(self._token, _HIDDEN).replace(
-                self._token.replace(":", "%3A"), _HIDDEN
-            )
-        return _TOKEN.sub(_HIDDEN, text)
+        return self._tokens.sub(_HIDDEN, text)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record in place and let it through."""
-        record.msg = self.clean(record.getMessage())
-        record.args = ()
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            # A library's record whose arguments do not fit must not stop who wrote it.
+            message = str(record.msg)
+        record.msg, record.args = self.clean(message), ()
         if record.exc_info:
-            record.exc_text = self.clean(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
             record.exc_info = None
-        elif record.exc_text:
-            record.exc_text = self.clean(record.exc_text)
+        record.exc_text = self.clean(record.exc_text) if record.exc_text else None
+        record.stack_info = self.clean(record.stack_info) if record.stack_info else None
+        for field in _FIELDS:
+            value = record.__dict__.get(field)
+            if isinstance(value, str):
+                record.__dict__[field] = self.clean(value)
         return True
 
 

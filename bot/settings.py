@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     @classmethod
     def _has_driver(cls, value: str) -> str:
         scheme, _, rest = value.partition("://")
+        if not value:
+            return value
         if not rest or scheme not in {*_DRIVERS, *_DRIVERS.values()}:
             raise ValueError("must begin with sqlite:/// or postgresql://")
         return f"{_DRIVERS.get(scheme, scheme)}://{rest}"

@@ -1,6 +1,7 @@
 """The cast of the stories: people with phones, and the clinic whose clock can be pushed."""
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,11 +9,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
+from sqlmodel import col, select
 from telegram import Bot
 
 from bot.demo.chats import Message
 from bot.demo.people import Person
+from bot.domain.states import ReminderState
 from bot.rehearsal import Rehearsal
+from bot.storage.queries import vitals
+from bot.storage.tables import Reminder
 
 BERLIN = ZoneInfo("Europe/Berlin")
 _LINK = re.compile(r"https://t\.me/\S+")
@@ -24,6 +29,7 @@ class Actor:
     def __init__(self, person: Person, settle: Callable[[], Awaitable[None]]) -> None:
         self.person = person
         self._settle = settle
+        self._listened = 0
 
     async def says(self, words: str) -> None:
         await self.person.says(words)
@@ -50,6 +56,21 @@ class Actor:
     def heard(self) -> list[str]:
         """What the bot said, as the phone shows it, oldest first."""
         return [message.text for message in self.person.received]
+
+    def news(self) -> list[str]:
+        """What the bot said since this was last asked, oldest first."""
+        new, self._listened = self.heard[self._listened :], len(self.heard)
+        return new
+
+    async def forges(self, *data: str) -> None:
+        """Buttons that the bot never made are tapped under its newest message."""
+        message = self.person.last_message
+        own = message.inline_keyboard
+        message.inline_keyboard = [[{"text": each, "callback_data": each} for each in data]]
+        for each in data:
+            await self.person.taps(each, message)
+        message.inline_keyboard = own
+        await self._settle()
 
     @property
     def last_message(self) -> str:
@@ -139,6 +160,33 @@ class Clinic:
         async with self.rehearsal.app.deps.database.read() as session:
             found = await session.exec(text(sql))  # type: ignore[call-overload] # plain SQL, as an operator would
             return [dict(row) for row in found.mappings()]
+
+    async def history(self, step: str) -> list[str]:
+        """What became of each round of a step, oldest first: ``sent``, ``skipped(booked)`` …"""
+        async with self.rehearsal.app.deps.database.read() as session:
+            found = await session.exec(
+                select(Reminder).where(Reminder.step == step).order_by(col(Reminder.id))
+            )
+            return [f"{row.state}({row.reason})" if row.reason else row.state for row in found]
+
+    async def check_ledger(self) -> None:
+        """Every planned step is in one state, with a reason or with the message that carried it."""
+        async with self.rehearsal.app.deps.database.read() as session:
+            assert await vitals.unbalanced(session) == []
+        rows = await self.rows(
+            "SELECT r.*, m.state AS carried FROM v_reminder r"
+            " LEFT JOIN v_message m ON m.message_id = r.message_id"
+        )
+        states = Counter(row["state"] for row in rows)
+        assert sum(states.values()) == len(rows)
+        assert set(states) <= set(ReminderState)
+        open_steps = Counter(
+            (row["visit_ref"], row["step"]) for row in rows if row["state"] == "planned"
+        )
+        assert max(open_steps.values(), default=1) == 1
+        for row in rows:
+            assert (row["state"] == "sent") == (row["carried"] == "sent"), row
+            assert (row["state"] in ("planned", "sent")) == (row["reason"] is None), row
 
     async def reminders(self) -> dict[str, dict[str, Any]]:
         """The newest round of each step, by step."""

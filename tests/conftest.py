@@ -21,6 +21,15 @@ START = datetime(2026, 3, 10, 13, 30, tzinfo=UTC)
 _UNEXPECTED = {"handler_failed", "job_failed", "text_failed", "outbox_failed", "inbox_failed"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=["sqlite", "postgresql"],
+        default="sqlite",
+        help="the database of every story that does not ask for both",
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer | None]:
     """The private PostgreSQL server of this run, if one is installed."""
@@ -31,12 +40,22 @@ def postgres_server() -> Iterator[PostgresServer | None]:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database of each kind; ``""`` means SQLite in the story's own folder."""
-    if request.param == "sqlite":
+    return _address(request, request.param)
+
+
+def _address(request: pytest.FixtureRequest, kind: str) -> str:
+    if kind == "sqlite":
         return ""
     server: PostgresServer | None = request.getfixturevalue("postgres_server")
     if server is None:
         pytest.skip("no PostgreSQL server here; install Debian's package postgresql")
     return server.database()
+
+
+@pytest.fixture
+def chosen_database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of the kind that ``--database`` names."""
+    return _address(request, request.config.getoption("--database"))
 
 
 class _Failures(logging.Handler):
@@ -73,10 +92,16 @@ def cast_of(whole: Rehearsal) -> Clinic:
 
 
 @pytest.fixture
-async def clinic(tmp_path: Path, failures: list[str]) -> AsyncIterator[Clinic]:
+async def clinic(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> AsyncIterator[Clinic]:
     """A demo clinic whose lead, Nour, has opened her link."""
     async with rehearsal(
-        tmp_path, clock=PushedClock(START), send_rate=10_000, chat_burst=1_000
+        tmp_path,
+        clock=PushedClock(START),
+        send_rate=10_000,
+        chat_burst=1_000,
+        database_url=chosen_database_url,
     ) as (whole, _):
         story = cast_of(whole)
         await story.nour.opens(whole.lead_link)

@@ -7,6 +7,10 @@ from bot.domain.states import CourseState, Lane, PatientState, Reason, ReminderS
 
 # An unanswered send is looked at again after this long (promises.md 2.2, rule 4).
 COOL_DOWN = timedelta(seconds=60)
+# What may come twice without harm is repeated at once, then with growing pauses.
+_PAUSES_S = (0, 2, 5, 15, 30, 60)
+# A message that was in the air at so many kills may be what kills us; it is not tried for ever.
+_MOST_KILLS = 5
 UNDO_WINDOW = timedelta(minutes=10)
 
 
@@ -110,9 +114,9 @@ def state_for(reason: Reason) -> ReminderState:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The message is queued once more after the cool-down, marked as a possible repeat."""
+    """The message is queued once more, to go after so long."""
 
-    marked: bool
+    after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +125,26 @@ class GiveUp:
 
 
 def after_unknown(
-    lane: Lane, method: str, maybe_copies: int, *, heard_since: bool
+    lane: Lane, method: str, maybe_copies: int, *, heard_since: bool, killed: bool = False
 ) -> Repeat | GiveUp:
     """Return what follows a send whose result nobody knows (promises.md 2.2; design.md 9).
 
-    ``maybe_copies`` counts the sends of this message with an unknown result, this one included.
+    ``maybe_copies`` counts the sends of this message with an unknown result, this one included;
+    ``heard_since`` says that the chat spoke after it was tried. A process that was ``killed``
+    asked nobody, so its sends do not use up the one repeat.
     """
-    if method == "edit":
-        return Repeat(marked=False)
-    if lane is Lane.DANGER:
-        return Repeat(marked=False)
-    if maybe_copies > 1 or lane is Lane.COURTESY:
+    if method == "edit" or lane is Lane.DANGER:
+        return Repeat(timedelta(seconds=_PAUSES_S[min(maybe_copies, len(_PAUSES_S)) - 1]))
+    if lane is Lane.COURTESY or maybe_copies > (_MOST_KILLS if killed else 1):
         return GiveUp()
-    if lane is Lane.REPLY:
-        return GiveUp() if heard_since else Repeat(marked=False)
-    return Repeat(marked=True)
+    if lane is Lane.REPLY and heard_since:
+        return GiveUp()
+    return Repeat(COOL_DOWN)
+
+
+def overtaken(lane: Lane, method: str, maybe_copies: int, *, heard_since: bool) -> bool:
+    """Say whether a repeat that waited has lost its point: the chat has gone on meanwhile."""
+    return maybe_copies > 0 and lane is Lane.REPLY and method != "edit" and heard_since
 
 
 def reopens(state: ReminderState, reason: Reason | None, *, moved: bool, holds_again: bool) -> bool:

@@ -54,11 +54,12 @@ _TAPS = {
     "resume": patient.resume_choice,
     # A practitioner.
     "new": practitioner.new,
-    "cancel": practitioner.cancel,
     "treat": practitioner.treat,
-    "newtime": practitioner.new_time,
-    "newplan": practitioner.new_plan,
-    "create": practitioner.create,
+    "newtime": practitioner.of_draft,
+    "newplan": practitioner.of_draft,
+    "create": practitioner.of_draft,
+    "cancel": practitioner.of_draft,
+    "patients": practitioner.page_of_patients,
     "confirm": practitioner.confirm,
     "ack": practitioner.acknowledge,
     "undo": practitioner.undo,
@@ -66,7 +67,7 @@ _TAPS = {
     "pausefor": practitioner.pause_for,
     "protocols": practitioner.protocols,
     "protocol": practitioner.protocol,
-    "approve": practitioner.of_clinic,
+    "approve": practitioner.approve,
     "test": practitioner.of_clinic,
     "invite": practitioner.of_clinic,
     "remove": practitioner.of_clinic,
@@ -90,6 +91,8 @@ def register(application: CareApplication) -> None:
     private = filters.ChatType.PRIVATE
     for name, handler in (PATIENT_COMMANDS | PRACTITIONER_COMMANDS).items():
         application.add_handler(CommandHandler(name, handler, new_message & private))
+    # A group of its own: it runs before whatever the tap is for.
+    application.add_handler(CallbackQueryHandler(practitioner.as_test_patient), group=-1)
     for action, handler in _TAPS.items():
         application.add_handler(CallbackQueryHandler(handler, pattern(action)))
     application.add_handlers(

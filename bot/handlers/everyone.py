@@ -65,7 +65,12 @@ async def edited(update: Update, context: CareContext) -> None:
     """A patient changed a message sent before: the new wording reaches the clinic too."""
     turn = context.turn
     if turn.patient is not None and turn.practitioner is None:
-        await reports.pass_on(turn, "edited", _message(update).text or "")
+        message = _message(update)
+        if message.location is not None:
+            # A live location moves by itself; where it began was passed on.
+            return
+        said = message.text or message.caption or ""
+        await reports.pass_on(turn, "edited", said, attached=message.text is None)
 
 
 async def anything_else(update: Update, context: CareContext) -> None:
@@ -73,10 +78,17 @@ async def anything_else(update: Update, context: CareContext) -> None:
     turn = context.turn
     message = _message(update)
     if turn.practitioner is not None:
-        raise CareError("not_understood_practitioner")
+        await screens.cannot_read(turn, message.media_group_id or "")
+        return
     if turn.patient is None:
         raise CareError("no_invitation")
-    await reports.pass_on(turn, _kind(message), message.caption or "")
+    await reports.pass_on(
+        turn,
+        _kind(message),
+        message.caption or "",
+        attached=True,
+        album=message.media_group_id or "",
+    )
 
 
 def _kind(message: Message) -> str:

@@ -4,8 +4,8 @@ from telegram import Update
 
 from bot.domain.states import PatientState, Reason
 from bot.handlers.context import CareContext
-from bot.handlers.taps import values
-from bot.services import answers, control, joining, reach, reports
+from bot.handlers.taps import choice, values
+from bot.services import answers, control, joining, reach, reports, typed_texts
 from bot.services.turn import Turn
 
 
@@ -15,14 +15,12 @@ async def start(turn: Turn) -> None:
         return
     if turn.patient.state in (PatientState.STOPPED, PatientState.UNREACHABLE):
         await control.ask_resume(turn)
-    elif turn.patient.state is PatientState.OPENED and turn.patient.consented_at is None:
-        await joining.that_is_me(turn)
     else:
         await control.show_plan(turn)
 
 
 async def typed(turn: Turn, text: str) -> None:
-    """A typed text: a menu label, STOP, a question about limits, or something for the clinic."""
+    """A typed text: a menu label, or the patient's own words."""
     key = turn.menu_key(text)
     if key == "my_plan":
         await control.show_plan(turn)
@@ -34,12 +32,8 @@ async def typed(turn: Turn, text: str) -> None:
         await reports.ask_clinic(turn)
     elif key == "something_wrong":
         await reports.something_wrong(turn)
-    elif control.is_stop(turn, text):
-        await control.ask_stop(turn)
-    elif not reports.has_emergency_word(turn, text) and control.may_i(turn, text):
-        await control.answer_limits(turn, control.asked_limits(turn, text))
     else:
-        await reports.pass_on(turn, "text", text)
+        await typed_texts.take(turn, text)
 
 
 async def blocked(turn: Turn) -> None:
@@ -80,7 +74,7 @@ async def stop(_update: Update, context: CareContext) -> None:
 
 async def is_it_me(update: Update, context: CareContext) -> None:
     """The answer to "is that you?"."""
-    (answer,) = values(update, 1)
+    answer = choice(update, "yes", "no")
     await (joining.that_is_me if answer == "yes" else joining.wrong_person)(context.turn)
 
 
@@ -101,7 +95,7 @@ async def refuse(_update: Update, context: CareContext) -> None:
 
 async def zone(update: Update, context: CareContext) -> None:
     """Whether the clinic's time is the patient's."""
-    (answer,) = values(update, 1)
+    answer = choice(update, "clinic", "other")
     if answer == "other":
         await joining.offer_clocks(context.turn)
     else:
@@ -140,12 +134,10 @@ async def change_time(update: Update, context: CareContext) -> None:
 
 async def stop_choice(update: Update, context: CareContext) -> None:
     """Stop, pause or keep."""
-    (choice,) = values(update, 1)
-    act = {"stop": control.stop, "pause": control.pause}.get(choice, control.keep)
-    await act(context.turn)
+    act = {"stop": control.stop, "pause": control.pause, "keep": control.keep}
+    await act[choice(update, *act)](context.turn)
 
 
 async def resume_choice(update: Update, context: CareContext) -> None:
     """Turn the reminders on again, or not."""
-    (choice,) = values(update, 1)
-    await control.resume(context.turn, wanted=choice == "yes")
+    await control.resume(context.turn, wanted=choice(update, "yes", "no") == "yes")

@@ -6,13 +6,25 @@ from telegram import Update
 
 from bot.handlers.context import CareContext
 from bot.handlers.taps import values
-from bot.services import clinic, enrolling, reports, screens, typed_dates, visits
+from bot.services import (
+    clinic,
+    enrolling,
+    reports,
+    screens,
+    typed_dates,
+    undoing,
+    visits,
+)
 from bot.services.errors import CareError
 from bot.services.turn import Turn
 from bot.services.typed_dates import MomentTyped
 
 _ENROLL = re.compile(r"^/enroll(?:@\w+)?\s+(?P<rest>.+)$", re.DOTALL)
 _PROTOCOL = re.compile(r"^[a-z]+(?:-[a-z]+)+$")
+
+
+# What a patient, and so a lead in a test, is asked to type.
+_PATIENTS_WORDS = ("question", "report", "change")
 
 
 def _moment(turn: Turn, text: str) -> MomentTyped:
@@ -27,6 +39,8 @@ def _moment(turn: Turn, text: str) -> MomentTyped:
 async def typed(turn: Turn, text: str) -> None:
     """A typed text: a menu label, or what the last screen asked for."""
     key = turn.menu_key(text)
+    if key:
+        await turn.await_text("")
     if key == "new_patient":
         await enrolling.ask_name(turn)
     elif key == "today":
@@ -54,6 +68,8 @@ async def _asked_for(turn: Turn, text: str) -> None:
         }[awaiting]
         await act(turn, notes["patient"], moment)
         await turn.await_text("")
+    elif awaiting in _PATIENTS_WORDS and await clinic.stand_in_again(turn):
+        await reports.pass_on(turn, "text", text)
     else:
         raise CareError("not_understood_practitioner")
 
@@ -68,9 +84,15 @@ async def enroll(update: Update, context: CareContext) -> None:
         await enrolling.ask_name(turn)
         return
     words = match["rest"].split()
-    at = next((i for i, word in enumerate(words) if i and _PROTOCOL.match(word.lower())), None)
-    if at is None:
+    known = turn.deps.catalogue.protocols
+    # A name may have a hyphen too, so a treatment that exists goes first.
+    places = [
+        *(i for i, word in enumerate(words) if i and word.lower() in known),
+        *(i for i, word in enumerate(words) if i and _PROTOCOL.match(word.lower())),
+    ]
+    if not places:
         raise CareError("enroll_form")
+    at = places[0]
     when = " ".join(words[at + 1 :])
     await enrolling.enroll(
         turn,
@@ -97,7 +119,7 @@ async def team(_update: Update, context: CareContext) -> None:
 
 async def undo_last(_update: Update, context: CareContext) -> None:
     """/undo"""
-    await visits.undo_last(context.turn)
+    await undoing.undo_last(context.turn)
 
 
 async def new(_update: Update, context: CareContext) -> None:
@@ -105,30 +127,22 @@ async def new(_update: Update, context: CareContext) -> None:
     await enrolling.ask_name(context.turn)
 
 
-async def cancel(_update: Update, context: CareContext) -> None:
-    """Forget what was being typed."""
-    await enrolling.cancel(context.turn)
-
-
 async def treat(update: Update, context: CareContext) -> None:
     """The new patient's treatment."""
-    (protocol,) = values(update, 1)
-    await enrolling.take_treatment(context.turn, protocol)
+    protocol, draft = values(update, 2)
+    await enrolling.take_treatment(context.turn, protocol, draft)
 
 
-async def new_time(_update: Update, context: CareContext) -> None:
-    """Another session time for the new patient."""
-    await enrolling.ask_session_time(context.turn)
-
-
-async def new_plan(_update: Update, context: CareContext) -> None:
-    """The plan that would be created."""
-    await enrolling.show_new_plan(context.turn)
-
-
-async def create(_update: Update, context: CareContext) -> None:
-    """Create the new patient and show the QR code."""
-    await enrolling.create(context.turn)
+async def of_draft(update: Update, context: CareContext) -> None:
+    """A button of a new patient's screens, or a cancel: it carries the draft and nothing else."""
+    act = {
+        "newtime": enrolling.ask_session_time,
+        "newplan": enrolling.show_new_plan,
+        "create": enrolling.create,
+        "cancel": enrolling.cancel,
+    }
+    (draft,) = values(update, 1)
+    await act[_action(update)](context.turn, draft)
 
 
 async def confirm(update: Update, context: CareContext) -> None:
@@ -146,7 +160,7 @@ async def acknowledge(update: Update, context: CareContext) -> None:
 async def undo(update: Update, context: CareContext) -> None:
     """Undo under what was just recorded."""
     (action,) = values(update, 1)
-    await visits.undo(context.turn, action)
+    await undoing.undo(context.turn, action)
 
 
 async def target(update: Update, context: CareContext) -> None:
@@ -172,10 +186,26 @@ async def protocols(_update: Update, context: CareContext) -> None:
     await clinic.show_protocols(context.turn)
 
 
+async def approve(update: Update, context: CareContext) -> None:
+    """The lead's approval of a protocol's content."""
+    name, content = values(update, 2)
+    await clinic.approve(context.turn, name, content)
+
+
+async def as_test_patient(_update: Update, context: CareContext) -> None:
+    """Before every tap: under a test's message a lead acts as the patient of that test."""
+    await clinic.stand_in(context.turn)
+
+
+async def page_of_patients(update: Update, context: CareContext) -> None:
+    """One page of the patients."""
+    (page,) = values(update, 1)
+    await screens.show_patients(context.turn, page)
+
+
 async def of_clinic(update: Update, context: CareContext) -> None:
-    """Approve a protocol, start a test, invite or remove a colleague: one value each."""
+    """Start a test, invite or remove a colleague: one value each."""
     act = {
-        "approve": clinic.approve,
         "test": clinic.test_patient,
         "invite": clinic.invite,
         "remove": clinic.remove,

@@ -15,3 +15,11 @@ def values(update: Update, count: int) -> tuple[str, ...]:
     if len(found) != count:
         raise StaleButton
     return found
+
+
+def choice(update: Update, *known: str) -> str:
+    """Return the one value of the tapped button; raises ``StaleButton`` unless it is known."""
+    (found,) = values(update, 1)
+    if found not in known:
+        raise StaleButton
+    return found

@@ -3,14 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 from telegram import Update as TelegramUpdate
 from telegram.error import TelegramError
 
 from bot.domain.states import PatientState, UpdateState
+from bot.incoming.poll import id_of
 from bot.services import intake
 from bot.services.deps import Deps
 from bot.services.errors import CareError
@@ -25,7 +29,10 @@ MAX_ATTEMPTS = 3
 WORKERS = 8
 _BATCH = 64
 _ANSWER_TIMEOUT_S = 2.0
+# How long an update rests after the database failed it: that is no fault of the update's.
+_STORAGE_PAUSE_S = 1.0
 Process = Callable[[TelegramUpdate], Awaitable[None]]
+Call = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Inbox:
@@ -38,7 +45,7 @@ class Inbox:
         self._process = process
         self._chats: dict[int | None, asyncio.Task[None]] = {}
         self._answers: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._room = asyncio.Semaphore(WORKERS)
 
     @property
@@ -49,10 +56,11 @@ class Inbox:
     async def run(self) -> None:
         """Handle what waits, and again whenever the bell rings, until :meth:`stop`."""
         bell = self._deps.bells.inbox
-        while not self._stopping:
+        while not self._stopping.is_set():
             bell.clear()
             try:
-                await self._start_waiting()
+                if await self._start_waiting():
+                    continue
             except Exception:
                 log.exception("the inbox could not be read", extra={"action": "inbox_failed"})
             try:
@@ -62,23 +70,23 @@ class Inbox:
 
     async def stop(self) -> None:
         """Begin nothing more and let what is being handled end."""
-        self._stopping = True
+        self._stopping.set()
         self._deps.bells.inbox.set()
-        tasks = [*self._chats.values(), *self._answers]
-        if tasks:
+        while tasks := [*self._chats.values(), *self._answers]:
             await asyncio.wait(tasks)
 
-    async def _start_waiting(self) -> None:
+    async def _start_waiting(self) -> bool:
+        """Give each chat that waits its worker; say whether more may wait than one look took."""
         async with self._deps.database.read() as session:
-            waiting = await inbox.waiting(session, limit=_BATCH)
+            waiting = await inbox.waiting(session, limit=_BATCH, busy=self._chats.keys())
         chats: dict[int | None, list[int]] = {}
         for update_id, chat_id in waiting:
-            if chat_id not in self._chats:
-                chats.setdefault(chat_id, []).append(update_id)
+            chats.setdefault(chat_id, []).append(update_id)
         for chat_id, update_ids in chats.items():
             task = asyncio.create_task(self._work_off(update_ids))  # noqa: TID251 - kept in _chats, awaited by stop
             self._chats[chat_id] = task
             task.add_done_callback(partial(self._chat_done, chat_id))
+        return len(waiting) == _BATCH
 
     def _chat_done(self, chat_id: int | None, _task: asyncio.Task[None]) -> None:
         self._chats.pop(chat_id, None)
@@ -87,54 +95,70 @@ class Inbox:
     async def _work_off(self, update_ids: list[int]) -> None:
         async with self._room:
             for update_id in update_ids:
-                if self._stopping or not await self._handle(update_id):
+                if self._stopping.is_set() or not await self._handle(update_id):
                     return
 
     async def _handle(self, update_id: int) -> bool:
         """Handle one update; false when it must be tried again before its chat goes on."""
         try:
-            await self._handle_once(update_id)
-        except Exception as error:
+            try:
+                await self._handle_once(update_id)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:
+                log.error(
+                    "an update could not be handled",
+                    extra={
+                        "action": "handler_failed",
+                        "update_id": update_id,
+                        "cause": _where(error),
+                    },
+                )
+                return await self._count_failure(update_id)
+        except SQLAlchemyError as error:
             log.error(
-                "an update could not be handled",
-                extra={"action": "handler_failed", "update_id": update_id, "cause": _where(error)},
+                "the database failed an update",
+                extra={"action": "inbox_failed", "update_id": update_id, "cause": _where(error)},
             )
-            return await self._count_failure(update_id)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _STORAGE_PAUSE_S)
+            return False
         return True
 
     async def _handle_once(self, update_id: int) -> None:
-        query_id: str | None = None
-        toast = ""
         async with self._deps.database.write(Priority.INBOX) as session:
-            row = await inbox.take(session, update_id)
-            if row is None:
-                return
-            raw = sealed.read(session, row)
-            update = _parse(raw, self._bot)
-            now = self._deps.clock.now()
-            turn = await intake.open_turn(session, self._deps, update_id, now, _account(raw))
-            if turn is None and (group := _group(raw)) is not None:
-                await inbox.settle(session, update_id, UpdateState.HANDLED, now)
-                self._after_commit(self._leave(group))
-                return
-            if update is None or turn is None:
-                await inbox.settle(session, update_id, UpdateState.QUARANTINED, now)
-                return
-            if turn.patient is not None and turn.patient.state is not PatientState.ERASED:
-                turn.patient.last_heard_at = now
-                session.add(turn.patient)
-            query = update.callback_query
-            if query is not None:
-                query_id = query.id
-                turn.tapped = True
-                turn.message_id = query.message.message_id if query.message else None
-            elif update.effective_message is not None:
-                turn.message_id = update.effective_message.message_id
-            toast = await self._run(turn, update)
-            await inbox.settle(session, update_id, UpdateState.HANDLED, now)
+            afterwards = await self._within(session, update_id)
         self._deps.bells.ring()
-        if query_id is not None:
-            self._after_commit(self._answer_query(query_id, toast))
+        if afterwards is not None:
+            self._after_commit(afterwards())
+
+    async def _within(self, session: AsyncSession, update_id: int) -> Call | None:
+        """Do an update's whole work in the transaction; return the call that follows its commit."""
+        row = await inbox.take(session, update_id)
+        if row is None:
+            return None
+        raw = sealed.read(session, row)
+        update = _parse(raw, self._bot)
+        now = self._deps.clock.now()
+        turn = await intake.open_turn(session, self._deps, update_id, now, _account(raw))
+        if turn is None and (group := _group(raw)) is not None:
+            await inbox.settle(session, update_id, UpdateState.HANDLED, now)
+            return partial(self._leave, group)
+        if update is None or turn is None:
+            await self._set_aside(session, update_id, raw)
+            return None
+        if turn.patient is not None and turn.patient.state is not PatientState.ERASED:
+            turn.patient.last_heard_at = now
+            session.add(turn.patient)
+        query = update.callback_query
+        if query is not None:
+            turn.tapped = True
+            turn.message_id = query.message.message_id if query.message else None
+        elif update.effective_message is not None:
+            turn.message_id = update.effective_message.message_id
+        toast = await self._run(turn, update)
+        await inbox.settle(session, update_id, UpdateState.HANDLED, now)
+        return None if query is None else partial(self._answer_query, query.id, toast)
 
     async def _run(self, turn: Turn, update: TelegramUpdate) -> str:
         """Let the handlers work; return the toast of a tap.
@@ -164,22 +188,46 @@ class Inbox:
         return self._deps.catalogue.label(turn.language, "toasts", turn.toast)
 
     async def _count_failure(self, update_id: int) -> bool:
-        """Count the attempt; after the third the update is quarantined and its sender is told."""
+        """Count the attempt; after the third the update is set aside and its chat goes on."""
         async with self._deps.database.write(Priority.INBOX) as session:
-            attempts = await inbox.count_attempt(session, update_id)
-            if attempts < MAX_ATTEMPTS:
+            if await inbox.count_attempt(session, update_id) < MAX_ATTEMPTS:
                 return False
-            now = self._deps.clock.now()
             row = await inbox.take(session, update_id)
-            await inbox.settle(session, update_id, UpdateState.QUARANTINED, now)
             if row is not None:
-                raw = sealed.read(session, row)
-                turn = await intake.open_turn(session, self._deps, update_id, now, _account(raw))
-                if turn is not None:
-                    turn.message_id = (raw.get("message") or {}).get("message_id")
-                    await intake.apologise(turn)
+                await self._set_aside(session, update_id, sealed.read(session, row))
         self._deps.bells.ring()
         return True
+
+    async def _set_aside(self, session: AsyncSession, update_id: int, raw: dict[str, Any]) -> None:
+        """Quarantine an update; its sender is told, and what a patient sent reaches the clinic."""
+        now = self._deps.clock.now()
+        await inbox.settle(session, update_id, UpdateState.QUARANTINED, now)
+        log.error(
+            "an update was set aside", extra={"action": "quarantined", "update_id": update_id}
+        )
+        # Passing it on may be the very thing that fails: then the sender is told at least.
+        for passes_on in (True, False):
+            try:
+                async with session.begin_nested():
+                    turn = await intake.open_turn(
+                        session, self._deps, update_id, now, _account(raw)
+                    )
+                    if turn is not None:
+                        turn.message_id = _message_id(raw)
+                        await intake.apologise(turn, _tapped(raw), passes_on=passes_on)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:
+                log.error(
+                    "what was set aside could not be passed on",
+                    extra={
+                        "action": "handler_failed",
+                        "update_id": update_id,
+                        "cause": _where(error),
+                    },
+                )
+            else:
+                return
 
     def _after_commit(self, call: Coroutine[Any, Any, None]) -> None:
         """Let a call that says nothing to anybody go straight out, beside the work."""
@@ -214,23 +262,32 @@ def _parse(raw: dict[str, Any], telegram_bot: Bot) -> TelegramUpdate | None:
     """Return the update as the library's object; nothing when it has not the shape of one."""
     try:
         return TelegramUpdate.de_json(raw, telegram_bot)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except Exception:
+        # A wrong shape breaks the library anywhere: at a key, a type, a date, a recursion.
         return None
+
+
+def _part(value: object, key: str) -> dict[str, Any]:
+    """Return the object under a key of something that should be one; empty when it is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _account(raw: dict[str, Any]) -> Account | None:
     """Return who spoke in a private chat; nothing for groups, channels and other bots."""
     for kind in ("message", "edited_message", "callback_query", "my_chat_member"):
-        part = raw.get(kind)
-        if not isinstance(part, dict):
+        part = _part(raw, kind)
+        if not part:
             continue
-        sender = part.get("from")
-        chat = part.get("chat") or (part.get("message") or {}).get("chat") or {}
-        private = kind == "callback_query" or chat.get("type") == "private"
-        if not isinstance(sender, dict) or sender.get("is_bot") or not private:
+        sender = _part(part, "from")
+        chat = _part(part, "chat") or _part(_part(part, "message"), "chat")
+        # A tap tells its presser; one in a group is none of ours all the same.
+        private = chat.get("type") == "private" or (kind == "callback_query" and not chat)
+        number = id_of(sender)
+        if number is None or sender.get("is_bot") or not private:
             return None
         return Account(
-            id=int(sender["id"]),
+            id=number,
             first_name=str(sender.get("first_name", "")),
             username=str(sender.get("username", "")),
             language_code=str(sender.get("language_code", "")),
@@ -240,11 +297,28 @@ def _account(raw: dict[str, Any]) -> Account | None:
 
 def _group(raw: dict[str, Any]) -> int | None:
     """Return the group or channel that an update comes from, if it comes from one."""
-    for kind in ("message", "edited_message", "my_chat_member"):
-        chat = (raw.get(kind) or {}).get("chat") or {}
+    for kind in ("message", "edited_message", "callback_query", "my_chat_member"):
+        part = _part(raw, kind)
+        chat = _part(part, "chat") or _part(_part(part, "message"), "chat")
         if chat.get("type") in ("group", "supergroup", "channel"):
-            return int(chat["id"])
+            return id_of(chat)
     return None
+
+
+def _message_id(raw: dict[str, Any]) -> int | None:
+    """Return the number of a message that was sent or changed; nothing for a tap."""
+    sent = _part(raw, "message") or _part(raw, "edited_message")
+    return id_of({"id": sent.get("message_id")})
+
+
+def _tapped(raw: dict[str, Any]) -> str:
+    """Return what stands on the button that was tapped, as the chat shows it."""
+    query = _part(raw, "callback_query")
+    rows = _part(_part(query, "message"), "reply_markup").get("inline_keyboard")
+    for button in (each for row in rows or () for each in row):
+        if button.get("callback_data") == query.get("data"):
+            return str(button.get("text", ""))
+    return ""
 
 
 def _where(error: BaseException) -> str:

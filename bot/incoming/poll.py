@@ -1,11 +1,12 @@
 """The polling loop: updates are committed raw, and only then confirmed at Telegram."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from typing import Any
 
-from bot.incoming.telegram_http import PollError, Source
+from bot.incoming.telegram_http import POLL_TIMEOUT_S, PollError, Source
 from bot.services.deps import Deps
 from bot.storage.database import Priority
 from bot.storage.queries import inbox, vitals
@@ -15,14 +16,19 @@ log = logging.getLogger(__name__)
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 LAST_POLL_OK = "last_poll_ok_at"
+# What the database holds as a number; Telegram's own stay far below.
+_NUMBERS = range(-(2**63), 2**63)
 
 
 class Poller:
     """Asks Telegram for updates until stopped; never advances past what is not stored."""
 
-    def __init__(self, deps: Deps, source: Source) -> None:
+    def __init__(
+        self, deps: Deps, source: Source, first_backoff_s: float = _FIRST_BACKOFF_S
+    ) -> None:
         """Poll ``source`` into the inbox of ``deps``."""
         self._deps = deps
+        self._first_backoff_s = first_backoff_s
         self._source = source
         self._offset: int | None = None
         self._stopping = asyncio.Event()
@@ -32,10 +38,14 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until :meth:`stop`; after an error wait 1 s, doubling to 30 s."""
-        backoff_s = _FIRST_BACKOFF_S
+        backoff_s = self._first_backoff_s
         while not self._stopping.is_set():
             try:
-                self._asking = asyncio.ensure_future(self._source.updates(self._offset))
+                # Until Telegram is known to be well it is asked for an answer at once.
+                well = self.trouble is None and self.last_ok_s is not None
+                wait_s = POLL_TIMEOUT_S if well else 0
+                asking = self._source.updates(self._offset, wait_s=wait_s)
+                self._asking = asyncio.ensure_future(asking)
                 raw = await self._asking
                 await self._store(raw)
             except asyncio.CancelledError:
@@ -52,13 +62,14 @@ class Poller:
                 await self._rest(backoff_s)
                 backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
                 continue
-            self.trouble, backoff_s = None, _FIRST_BACKOFF_S
+            self.trouble, backoff_s = None, self._first_backoff_s
             self.last_ok_s = self._deps.clock.monotonic()
 
     async def _store(self, raw: Sequence[dict[str, Any]]) -> None:
         await receive(self._deps, raw, polled=True)
-        if raw:
-            self._offset = raw[-1]["update_id"] + 1
+        numbers = [number for update in raw if (number := _number(update)) is not None]
+        if numbers:
+            self._offset = numbers[-1] + 1
 
     async def _after(self, error: PollError, backoff_s: float) -> float:
         self.trouble = error.kind
@@ -85,11 +96,16 @@ class Poller:
 async def receive(deps: Deps, raw: Sequence[dict[str, Any]], *, polled: bool = False) -> int:
     """Commit raw updates to the inbox, each once, and wake its worker; return how many were new."""
     now = deps.clock.now()
+    # By number, because one batch may hold an update twice.
+    updates = {number: each for each in raw if (number := _number(each)) is not None}
+    if len(updates) < len(raw):
+        log.warning("updates came twice or without a number", extra={"action": "updates_left_out"})
     async with deps.database.write(Priority.INBOX) as session:
-        stored = await inbox.known(session, [update["update_id"] for update in raw])
-        fresh = [update for update in raw if update["update_id"] not in stored]
-        for update in fresh:
-            inbox.add(session, update["update_id"], chat_of(update), update, now)
+        stored = await inbox.known(session, list(updates))
+        fresh = updates.keys() - stored
+        for number in fresh:
+            update = _writable(updates[number])
+            inbox.add(session, number, chat_of(update), update, now)
         if polled:
             await vitals.put_instant(session, LAST_POLL_OK, now)
     if fresh:
@@ -97,17 +113,35 @@ async def receive(deps: Deps, raw: Sequence[dict[str, Any]], *, polled: bool = F
     return len(fresh)
 
 
+def _number(update: object) -> int | None:
+    """Return the number of an update, or nothing when it has none that could be kept."""
+    number = update.get("update_id") if isinstance(update, dict) else None
+    return number if type(number) is int and number in _NUMBERS else None
+
+
+def _writable(update: dict[str, Any]) -> dict[str, Any]:
+    """Return the update without halves of characters, which no file and no database takes."""
+    text = json.dumps(update, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        whole: dict[str, Any] = json.loads(text.encode(errors="replace"))
+        return whole
+    return update
+
+
 def chat_of(update: dict[str, Any]) -> int | None:
     """Return the chat that an update belongs to; updates of one chat are handled in order."""
     for kind in ("message", "edited_message", "my_chat_member"):
         if isinstance(update.get(kind), dict):
-            return _id(update[kind].get("chat"))
+            return id_of(update[kind].get("chat"))
     query = update.get("callback_query")
     if isinstance(query, dict):
-        return _id(query.get("from"))
+        return id_of(query.get("from"))
     return None
 
 
-def _id(value: object) -> int | None:
+def id_of(value: object) -> int | None:
+    """Return the id of a chat or an account; nothing when it has none that could be kept."""
     found = value.get("id") if isinstance(value, dict) else None
-    return found if isinstance(found, int) else None
+    return found if type(found) is int and found in _NUMBERS else None

@@ -57,9 +57,11 @@ class Source:
         if status != HTTPStatus.OK:
             raise _refusal(status, answer)
         try:
-            found: list[dict[str, Any]] = json.loads(answer)["result"]
+            found = json.loads(answer)["result"]
         except (ValueError, KeyError, TypeError) as error:
             raise PollError("unreachable") from error
+        if not isinstance(found, list):
+            raise PollError("unreachable")
         return found
 
 

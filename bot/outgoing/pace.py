@@ -5,6 +5,8 @@ from collections.abc import Callable
 CHAT_RATE = 1.0
 # Short bursts to one chat pass (telegram.md, Rates): a card and its second bubble go together.
 CHAT_BURST = 4.0
+# What a loop that wakes late may make up for; far too little to be a burst at Telegram's rate.
+_SLACK_S = 0.035
 
 
 class Pace:
@@ -16,27 +18,36 @@ class Pace:
         """Allow ``rate`` messages a second over all, and ``chat_burst`` at once to one chat."""
         self._burst_s = (chat_burst - 1) / CHAT_RATE
         self._monotonic = monotonic
-        self._rate = rate
+        self._gap_s = 1 / rate
         self._free_at = monotonic()
         self._closed_until = 0.0
         self._chats: dict[int, float] = {}
 
-    def wait_s(self, chat_id: int) -> float:
-        """Return the seconds until a message to this chat may go; 0 means now."""
+    @property
+    def wait_s(self) -> float:
+        """The seconds until the next message may go, to whomever; 0 means now."""
+        return max(self._free_at - self._monotonic(), 0.0)
+
+    @property
+    def closed_s(self) -> float:
+        """The seconds for which nothing leaves but what is urgent."""
+        return max(self._closed_until - self._monotonic(), 0.0)
+
+    def resting(self, *, longer_than_s: float = 0.0) -> dict[int, float]:
+        """Return the chats that nothing may go to now, with the seconds until something may."""
         now = self._monotonic()
-        chat_free = self._chats.get(chat_id, 0.0) - self._burst_s
-        return max(self._free_at - now, self._closed_until - now, chat_free - now, 0.0)
+        self._chats = {chat: free for chat, free in self._chats.items() if free > now}
+        rests = {chat: free - self._burst_s - now for chat, free in self._chats.items()}
+        return {chat: rest for chat, rest in rests.items() if rest > longer_than_s}
 
     def take(self, chat_id: int) -> None:
         """Count a message to this chat as leaving now."""
         now = self._monotonic()
-        self._free_at = max(self._free_at, now) + 1 / self._rate
+        self._free_at = max(self._free_at, now - max(self._gap_s, _SLACK_S)) + self._gap_s
         self._chats[chat_id] = max(self._chats.get(chat_id, 0.0), now) + 1 / CHAT_RATE
-        if len(self._chats) > 4096:
-            self._chats = {chat: free for chat, free in self._chats.items() if free > now}
 
     def close(self, seconds: float) -> None:
-        """Let nothing leave for so many seconds; a shorter wait never reopens a longer one."""
+        """Let only what is urgent leave for so long; a shorter wait never reopens a longer one."""
         self._closed_until = max(self._closed_until, self._monotonic() + seconds)
 
     def close_chat(self, chat_id: int, seconds: float) -> None:

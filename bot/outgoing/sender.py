@@ -1,6 +1,8 @@
 """The one place where a message is sent: one call to Telegram, one outcome, no SQL."""
 
-from dataclasses import dataclass
+import html
+import re
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import httpx
@@ -21,6 +23,8 @@ from bot.domain.states import Reason
 # Below it a busy Telegram turns good sends into unknown ones (promises.md 2.2, rule 1).
 READ_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
+_PROBE_TIMEOUT_S = 5.0
+_FLOOD_WAIT = timedelta(seconds=5)
 _NOT_MODIFIED = "message is not modified"
 _GONE = (
     "message to edit not found",
@@ -31,6 +35,7 @@ _GONE = (
 )
 _NO_CHAT = ("chat not found", "peer_id_invalid", "private chat not found")
 _UNREADABLE = ("can't parse entities",)
+_TAG = re.compile(r"<[^<>]*>")
 # The request never left: httpx says so by the class of the cause.
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -49,13 +54,16 @@ class Outgoing:
     file_name: str = ""
     silent: bool = False
     protected: bool = False
+    # Without any formatting: how a text goes whose formatting Telegram cannot read.
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Telegram has it, under this number."""
+    """Telegram has it, under this number; ``plain`` when it went without its formatting."""
 
     message_id: int
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +104,31 @@ Outcome = Delivered | NotSent | NeverWill | TargetGone | Refused | Unknown
 
 
 async def deliver(telegram_bot: Bot, outgoing: Outgoing) -> Outcome:
-    """Call Telegram once and return what is known afterwards; raises nothing of Telegram's."""
+    """Call Telegram once and return what is known afterwards; raises nothing of Telegram's.
+
+    A text whose formatting is refused goes once more as plain words: nobody has it yet.
+    """
     try:
-        return Delivered(await _call(telegram_bot, outgoing))
+        return Delivered(await _call(telegram_bot, outgoing), outgoing.plain)
     except TelegramError as error:
-        return classify(error, target=outgoing.target_message_id)
+        outcome = classify(error, target=outgoing.target_message_id)
+    if outcome == NeverWill(Reason.TEMPLATE_FAULT) and not outgoing.plain:
+        words = html.unescape(_TAG.sub("", outgoing.html))
+        return await deliver(telegram_bot, replace(outgoing, html=words, plain=True))
+    return outcome
+
+
+async def probe(telegram_bot: Bot) -> Refused | Unknown | None:
+    """Ask Telegram something harmless; return why it gives no answer, or nothing when it does."""
+    try:
+        await telegram_bot.get_me(read_timeout=_PROBE_TIMEOUT_S)
+    except TelegramError as error:
+        outcome = classify(error)
+        if isinstance(outcome, Refused | Unknown):
+            return outcome
+        if isinstance(outcome, NotSent) and not outcome.flood:
+            return Unknown(type(error.__cause__ or error).__name__)
+    return None
 
 
 def classify(error: TelegramError, *, target: int | None = None) -> Outcome:
@@ -124,6 +152,9 @@ def classify(error: TelegramError, *, target: int | None = None) -> Outcome:
             return _refusal(text, target)
     if isinstance(error.__cause__, _NEVER_LEFT):
         return NotSent()
+    if "too many requests" in text:
+        # A refusal in front of the Bot API itself names no seconds.
+        return NotSent(wait=_FLOOD_WAIT, flood=True)
     return Unknown(type(error.__cause__ or error).__name__)
 
 
@@ -140,6 +171,7 @@ def _refusal(text: str, target: int | None) -> Outcome:
 
 
 async def _call(telegram_bot: Bot, out: Outgoing) -> int:
+    mode = None if out.plain else ParseMode.HTML
     match out.method:
         case "edit":
             keyboard = out.keyboard if isinstance(out.keyboard, InlineKeyboardMarkup) else None
@@ -147,7 +179,7 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
                 out.html,
                 chat_id=out.chat_id,
                 message_id=out.target_message_id,
-                parse_mode=ParseMode.HTML,
+                parse_mode=mode,
                 reply_markup=keyboard,
             )
             return out.target_message_id or 0
@@ -166,7 +198,7 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
                 out.chat_id,
                 InputFile(out.file or b"", filename=out.file_name),
                 caption=out.html,
-                parse_mode=ParseMode.HTML,
+                parse_mode=mode,
                 disable_notification=out.silent,
                 protect_content=out.protected,
                 reply_markup=out.keyboard,
@@ -177,7 +209,7 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
                 out.chat_id,
                 InputFile(out.file or b"", filename=out.file_name),
                 caption=out.html,
-                parse_mode=ParseMode.HTML,
+                parse_mode=mode,
                 disable_notification=out.silent,
                 protect_content=out.protected,
                 reply_markup=out.keyboard,
@@ -187,7 +219,7 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
             text = await telegram_bot.send_message(
                 out.chat_id,
                 out.html,
-                parse_mode=ParseMode.HTML,
+                parse_mode=mode,
                 disable_notification=out.silent,
                 protect_content=out.protected,
                 reply_markup=out.keyboard,

@@ -104,6 +104,7 @@ VARIABLES: Mapping[str, Variable] = {
     "maybe_repeat": Variable("this message may arrive twice", False, True, (True,)),
     # Joining.
     "now_hhmm": Variable("the clock time at the clinic", "15:40"),
+    "city": Variable("the city whose time a patient keeps", "Berlin"),
     # Plan, limits, visits.
     "steps": Variable(
         "planned messages: when, what; for a practitioner state and reason too",
@@ -113,6 +114,7 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "visit": Variable("the next visit as day and time", "Mon 10 March, 14:30", others=(None,)),
     "paused_until": Variable("the last day of a pause", "Mon 10 March", others=(None,)),
+    "stopped": Variable("the reminders are stopped", False, True, (True,)),
     "what": Variable("what a patient asked about", "gym or hard exercise"),
     "ends": Variable("when it ends", "Fri 14 March, 18:00"),
     "ended_at": Variable("when it ended", "Fri 14 March, 18:00"),
@@ -131,7 +133,7 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     # Answers.
     "expected_line": Variable("what is common at this stage", "Mild redness is common."),
-    "later_date": Variable("when booking is asked again", "Fri 14 March"),
+    "later_date": Variable("when booking is asked again", "Fri 14 March", others=(None,)),
     "until": Variable("the last day of a pause", "Tue 18 March"),
     "commands": Variable(
         "commands: name, description",
@@ -139,6 +141,7 @@ VARIABLES: Mapping[str, Variable] = {
         [{"name": _HOSTILE, "description": _HOSTILE}],
     ),
     # Errors.
+    "for_patient": Variable("the reader is no practitioner", True, True, (False,)),
     "name": Variable("what a practitioner named", "scarf"),
     "known": Variable("the names that exist", ["meso", "peel"], [_HOSTILE, _HOSTILE]),
     "typed": Variable("what a person typed", "31 February"),
@@ -158,6 +161,7 @@ VARIABLES: Mapping[str, Variable] = {
     "yours": Variable("the reader looks after it", True, True, (False,)),
     "kind": Variable("what kind of thing a patient sent", "a photo"),
     "quoted": Variable("what a patient wrote", "It itches a little.", others=(None,)),
+    "copied": Variable("what was sent follows as a copy", False, True, (True,)),
     "edited": Variable("it replaces an earlier message", False, True, (True,)),
     # A practitioner's new patient.
     "link": Variable("a one-time link", "https://t.me/lumen_bot?start=x"),
@@ -169,6 +173,7 @@ VARIABLES: Mapping[str, Variable] = {
     "n_messages": Variable("how many messages are to come", 9, 9, (0, 1)),
     "last_date": Variable("the day of the last of them", "Mon 2 June"),
     "card_now": Variable("the care card goes out now", True, True, (False,)),
+    "before_session": Variable("no session is on record yet", False, True, (True,)),
     # What a practitioner records.
     "number": Variable("which session of the course it is", 2, 2),
     "target_asked": Variable("the next session's date is asked for", True, True, (False,)),
@@ -206,10 +211,10 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "paused": Variable("the plan is paused", False, True, (True,)),
     "messages": Variable(
-        "messages that went out: when, what, state",
-        [{**_STEP, "state": "sent"}],
-        [{"when": _HOSTILE, "what": _HOSTILE, "state": _HOSTILE}],
-        ([],),
+        "messages that went out: when, what, state, reason",
+        [{**_STEP, "state": "sent", "reason": None}],
+        [{"when": _HOSTILE, "what": _HOSTILE, "state": _HOSTILE, "reason": _HOSTILE}],
+        ([{**_STEP, "state": "not sent", "reason": "a newer message replaced it"}], []),
     ),
     # The clinic.
     "protocols": Variable(
@@ -268,10 +273,13 @@ TEXTS: Mapping[str, Text] = {
     "patient/time_zone": Text(("now_hhmm",)),
     "patient/time_zone_offsets": Text(),
     "patient/time_zone_city": Text(),
+    "patient/time_zone_kept": Text(("city", "next_date")),
     "patient/waiting": Text(),
     "patient/welcome": Text(("next_date",)),
     # What is planned, and what to avoid.
-    "patient/plan": Text(("steps", "limits", "visit", "paused_until"), longest=LONGEST_LIST),
+    "patient/plan": Text(
+        ("steps", "limits", "visit", "stopped", "paused", "paused_until"), longest=LONGEST_LIST
+    ),
     "patient/plan_empty": Text(),
     "patient/limits": Text(("limits",), longest=LONGEST_LIST),
     "patient/limit_until": Text(("what", "ends", "hours_left", "more"), longest=LONGEST_CARD),
@@ -324,6 +332,7 @@ TEXTS: Mapping[str, Text] = {
     "errors/enroll_form": Text(),
     "errors/future_session": Text(),
     "errors/impossible_date": Text(("typed",)),
+    "errors/link_for_colleague": Text(),
     "errors/link_for_patient": Text(),
     "errors/link_invalid": Text(),
     "errors/name_length": Text(("longest",)),
@@ -336,12 +345,15 @@ TEXTS: Mapping[str, Text] = {
     "errors/not_understood_practitioner": Text(),
     "errors/nothing_approved": Text(),
     "errors/past_visit": Text(),
+    "errors/session_before_last": Text(("patient",)),
     "errors/session_earlier": Text(),
     "errors/session_recorded": Text(("patient",)),
     "errors/something_failed": Text(),
-    "errors/stale_button": Text(("next_date",)),
+    "errors/stale_button": Text(("next_date", "for_patient")),
+    "errors/test_running": Text(),
     "errors/undo_too_late": Text(),
     "errors/unknown_protocol": Text(("name", "known"), longest=LONGEST_CARD),
+    "errors/visit_same": Text(("patient",)),
     # What a patient reports, to a practitioner.
     "alerts/report": Text(
         (
@@ -352,7 +364,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "alerts/acknowledged": Text(("patient", "owner", "yours", "is_test")),
     "alerts/passed_on": Text(
-        ("patient", "kind", "quoted", "edited", "is_test"), longest=LONGEST_LIST
+        ("patient", "kind", "quoted", "copied", "edited", "is_test"), longest=LONGEST_LIST
     ),
     # A practitioner: beginning.
     "practitioner/welcome": Text(),
@@ -376,7 +388,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/nudge_confirm": Text(("patient", "account")),
     "practitioner/confirmed": Text(("patient",)),
     "practitioner/not_them": Text(("patient",)),
-    "practitioner/joined": Text(("patient", "card_now")),
+    "practitioner/joined": Text(("patient", "card_now", "before_session")),
     "practitioner/declined": Text(("patient",)),
     "practitioner/wrong_person": Text(("patient",)),
     "practitioner/already_patient": Text(("patient",)),
@@ -428,6 +440,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/approved": Text(("name", "version", "review_by")),
     "practitioner/test_started": Text(("patient",)),
     "practitioner/test_mark": Text(),
+    "practitioner/test_note": Text(),
     "practitioner/team": Text(("team",), longest=LONGEST_LIST),
     "practitioner/invite_link": Text(("link", "link_hours"), longest=LONGEST_CAPTION),
     "practitioner/removed": Text(("name",)),
@@ -449,6 +462,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "titles": ("other",),
     "toasts": ("got_it", "too_old"),
     "day_words": (),
+    "unset": ("urgent_place", "visit_date", "visit_time", "target_date"),
 }
 """The labels that the code asks for by a state or a name; buttons stand in code and protocols."""
 
@@ -456,11 +470,12 @@ FORMS: Mapping[str, tuple[str, ...]] = {
     "weeks": ("weeks",),
     "days": ("days",),
     "remove": ("name",),
+    "more": ("count",),
     "patient_line": ("name", "state"),
 }
 """The labels with values in them, and which."""
 
-WORDS = ("stop", "stop_alone", "asking", "emergency")
+WORDS = ("stop", "stop_alone", "asking", "beside", "emergency")
 """The lists of words that typed texts are compared with."""
 
 

@@ -1,15 +1,15 @@
 """What a patient taps under a step: kept, answered, and passed on where a person must know."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 
 from bot.domain.protocol import Kind, Step
-from bot.domain.states import Lane, Level, VisitState
+from bot.domain.states import Lane, Level, ReminderState, VisitState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import dispatch, reports, situation, words
 from bot.services.deps import new_ref
 from bot.services.errors import StaleButton
+from bot.services.outbox import prove_delivered
 from bot.services.planning import replan
 from bot.services.situation import Situation
 from bot.services.turn import Turn
@@ -17,7 +17,6 @@ from bot.storage import sealed
 from bot.storage.queries import outbox, people, plans
 from bot.storage.tables import Answer, Patient, Reminder, Visit
 
-_BOOKING_AGAIN = timedelta(days=4)
 # "The same" is expected to day 6; from day 7 the clinic is told (clinical.md 4).
 _SAME_IS_LATE = 7
 
@@ -32,12 +31,17 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     if message is None or message.chat_id != turn.account.id or message.patient_id is None:
         raise StaleButton
     patient = await people.patient(turn.session, message.patient_id)
+    if patient.telegram_id != turn.account.id:
+        raise StaleButton
+    await prove_delivered(turn.session, message, turn.message_id, turn.now)
     rows = await plans.reminders_of_message(turn.session, message.id or 0)
     if not rows:
         raise StaleButton
     turn.patient = patient
     whole = await situation.read(turn.session, patient.id or 0)
     row = _lead_row(whole, rows, key)
+    if await _tapped_twice(turn, row, key):
+        return
     await _record(turn, patient, row, key)
     step = whole.plan_of(row.visit_id).protocol.step(row.step)
     follow = _FOLLOWS.get(key)
@@ -52,6 +56,17 @@ def _lead_row(whole: Situation, rows: Sequence[Reminder], key: str) -> Reminder:
         if key in whole.plan_of(row.visit_id).protocol.step(row.step).buttons:
             return row
     raise StaleButton
+
+
+async def _tapped_twice(turn: Turn, row: Reminder, key: str) -> bool:
+    """Say whether this answer was given a moment ago; then it is ticked off and nothing more."""
+    last = await plans.latest_answer(turn.session, row.id or 0)
+    if last is None or turn.now - last.given_at > reports.SAME_TAP:
+        return False
+    if sealed.read(turn.session, last).get("answer") != key:
+        return False
+    turn.toast = "got_it"
+    return True
 
 
 async def _record(turn: Turn, patient: Patient, row: Reminder, key: str) -> None:
@@ -144,12 +159,24 @@ async def _show_times(turn: Turn, whole: Situation, _row: Reminder, _step: Step)
 
 
 async def _later(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
-    due = (row.due_at or turn.now) + _BOOKING_AGAIN
-    day = due.astimezone(whole.zone).date()
+    again_at = min(
+        (
+            each.due_at
+            for each in whole.reminders
+            if each.visit_id == row.visit_id
+            and each.state is ReminderState.PLANNED
+            and each.outlook is None
+            and each.due_at is not None
+            and each.due_at > turn.now
+            and Kind.BOOK in whole.plan_of(each.visit_id).protocol.step(each.step).kinds
+        ),
+        default=None,
+    )
+    day = again_at.astimezone(whole.zone).date() if again_at is not None else None
     await turn.tell_patient(
         whole.patient,
         "patient/booking_later",
-        {"later_date": dates.day(day, whole.patient.language)},
+        {"later_date": dates.day(day, whole.patient.language) if day is not None else None},
     )
 
 
@@ -186,7 +213,8 @@ def _planned(turn: Turn, whole: Situation, row: Reminder) -> Visit:
     """Return the visit a prep or confirmation is about, while it still lies ahead."""
     visit = whole.visit(row.visit_id)
     ahead = visit.planned_at is not None and visit.planned_at > turn.now
-    if visit.state is not VisitState.PLANNED or not ahead:
+    # A button from before the visit was moved speaks of another date.
+    if visit.state is not VisitState.PLANNED or not ahead or row.round < visit.round:
         raise StaleButton
     return visit
 
@@ -268,6 +296,8 @@ async def trend(turn: Turn, reminder_ref: str, key: str) -> None:
     if whole.patient.telegram_id != turn.account.id:
         raise StaleButton
     turn.patient = whole.patient
+    if await _tapped_twice(turn, row, key):
+        return
     await _record(turn, whole.patient, row, key)
     day = _day(turn, whole, row)
     protocol = whole.plan_of(row.visit_id).protocol.name

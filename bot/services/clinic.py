@@ -1,9 +1,7 @@
 """The clinic itself: made by ``init``, its protocols read and approved, its team invited."""
 
-import hashlib
 import json
 from datetime import timedelta
-from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -11,11 +9,12 @@ from bot.domain.states import PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import enrolling, invitations, joining, outbox, preview, words
+from bot.services import enrolling, invitations, joining, outbox, preview, reach, words
 from bot.services.deps import Deps, new_ref
-from bot.services.errors import NotAllowed, StaleButton
+from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
 from bot.storage import sealed
+from bot.storage.queries import outbox as messages
 from bot.storage.queries import people, plans
 from bot.storage.tables import Clinic, Consent, Patient, Practitioner, ProtocolVersion
 
@@ -34,13 +33,6 @@ async def create(session: AsyncSession, clinic: Clinic, deps: Deps) -> str:
     return await invitations.for_practitioner(session, clinic, LEAD, None, deps.clock.now())
 
 
-def content_hash(content: dict[str, Any]) -> str:
-    """Return what identifies a protocol's content; any change asks for a new approval."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
-        :16
-    ]
-
-
 async def _approve(
     session: AsyncSession,
     clinic: Clinic,
@@ -55,13 +47,13 @@ async def _approve(
     now = deps.clock.now()
     version = catalogue.protocols[name].version
     row = await plans.protocol_version_by_content(
-        session, clinic.id or 0, name, version, content_hash(content)
+        session, clinic.id or 0, name, version, enrolling.content_hash(content)
     )
     row = row or ProtocolVersion(
         clinic_id=clinic.id or 0,
         name=name,
         version=version,
-        content_hash=content_hash(content),
+        content_hash=enrolling.content_hash(content),
         content=content,
     )
     row.approved_by = lead.id if lead is not None else None
@@ -83,10 +75,12 @@ def _lead(turn: Turn) -> Practitioner:
 async def show_protocols(turn: Turn) -> None:
     """List the protocols with what is approved, each to be read by the lead."""
     _lead(turn)
-    approved = {
-        row.name: row for row in await plans.approved_protocols(turn.session, turn.clinic.id or 0)
-    }
     catalogue, language = turn.deps.catalogue, turn.clinic.language
+    approved = {
+        row.name
+        for row in await plans.approved_protocols(turn.session, turn.clinic.id or 0)
+        if enrolling.is_current(catalogue, row)
+    }
     rows = [
         [
             Button(
@@ -102,7 +96,7 @@ async def show_protocols(turn: Turn) -> None:
             "protocols": [
                 {
                     "name": catalogue.label(language, "treatments", name),
-                    "approved": name in approved and current(catalogue, approved[name]),
+                    "approved": name in approved,
                 }
                 for name in catalogue.protocols
             ]
@@ -111,19 +105,11 @@ async def show_protocols(turn: Turn) -> None:
     )
 
 
-def current(catalogue: Catalogue, row: ProtocolVersion) -> bool:
-    """Say whether an approval is for what the messages hold today."""
-    data = catalogue.protocol_data.get(row.name)
-    return data is not None and row.content_hash == content_hash(
-        json.loads(json.dumps(data, default=str))
-    )
-
-
 async def read_protocol(turn: Turn, name: str, page: str) -> None:
     """Show one page of a protocol: its limits first, then each message as a patient reads it."""
     _lead(turn)
     catalogue, language = turn.deps.catalogue, turn.clinic.language
-    if name not in catalogue.protocols or not page.isdigit():
+    if name not in catalogue.protocols or not page.isdecimal():
         raise StaleButton
     protocol = catalogue.protocols[name]
     given = preview.Dates(
@@ -143,8 +129,9 @@ async def read_protocol(turn: Turn, name: str, page: str) -> None:
         if template
     )
     last = at == len(planned) - 1
+    read = enrolling.content_hash(catalogue.protocol_data[name])
     forward = (
-        [Button(label="i_approve", data=buttons.pack("approve", name))]
+        [Button(label="i_approve", data=buttons.pack("approve", name, read))]
         if last
         else [Button(label="next_page", data=buttons.pack("protocol", name, str(at + 1)))]
     )
@@ -171,10 +158,11 @@ async def read_protocol(turn: Turn, name: str, page: str) -> None:
     )
 
 
-async def approve(turn: Turn, name: str) -> None:
-    """Store the lead's approval of a protocol as it is today; it is looked at again in a year."""
+async def approve(turn: Turn, name: str, read: str) -> None:
+    """Store the lead's approval of the content that was read; it is looked at again in a year."""
     lead = _lead(turn)
-    if name not in turn.deps.catalogue.protocols:
+    content = turn.deps.catalogue.protocol_data.get(name)
+    if content is None or enrolling.content_hash(content) != read:
         raise StaleButton
     row = await _approve(turn.session, turn.clinic, turn.deps.catalogue, name, lead, turn.deps)
     await turn.screen(
@@ -198,9 +186,9 @@ async def test_patient(turn: Turn, name: str) -> None:
     alert that an answer raises.
     """
     lead = _lead(turn)
-    approved = await enrolling.usable_protocols(turn)
-    if name not in approved:
-        raise StaleButton
+    version = await enrolling.usable_protocol(turn, name)
+    if await plans.test_running(turn.session, lead.telegram_id or 0):
+        raise CareError("test_running")
     patient = Patient(
         ref=new_ref(),
         clinic_id=lead.clinic_id,
@@ -231,7 +219,25 @@ async def test_patient(turn: Turn, name: str) -> None:
     await turn.tell(
         lead, "practitioner/test_started", {"patient": words.name_of(turn.session, lead)}
     )
-    await enrolling.test_course(turn, patient, approved[name])
+    await enrolling.test_course(turn, patient, version)
+
+
+async def stand_in_again(turn: Turn) -> bool:
+    """Let a lead who types what a test asked for act as its patient; say whether there is one."""
+    turn.patient = await people.newest_test_patient(turn.session, turn.account.id)
+    return turn.patient is not None
+
+
+async def stand_in(turn: Turn) -> None:
+    """Let a lead who taps a button under a test's message act as the patient of that test."""
+    if turn.practitioner is None or turn.message_id is None:
+        return
+    message = await messages.message_in_chat(turn.session, turn.account.id, turn.message_id)
+    if message is None or message.practitioner_id is not None or message.patient_id is None:
+        return
+    patient = await people.patient(turn.session, message.patient_id)
+    if patient.is_test:
+        turn.patient = patient
 
 
 async def show_team(turn: Turn) -> None:
@@ -277,6 +283,9 @@ async def invite(turn: Turn, role: str) -> None:
     lead = _lead(turn)
     if role != PRACTITIONER:
         raise StaleButton
+    latest = await people.latest_team_invitation_at(turn.session, lead.id or 0)
+    if latest is not None and turn.now - latest < invitations.DOUBLE_TAP:
+        raise StaleButton
     address = await invitations.for_practitioner(turn.session, turn.clinic, role, lead.id, turn.now)
     await outbox.to_practitioner(
         turn.session,
@@ -303,7 +312,13 @@ async def remove(turn: Turn, ref: str) -> None:
         raise StaleButton
     leaver.removed_at = turn.now
     turn.session.add(leaver)
+    waiting = await people.unconfirmed_of(turn.session, leaver.id or 0)
     await people.move_patients(turn.session, leaver.id or 0, lead.id or 0)
+    for patient in waiting:
+        # Whoever was asked is gone; the patient must not wait for an answer that cannot come.
+        patient.practitioner_id = lead.id or 0
+        account = str(sealed.read(turn.session, patient).get("account", ""))
+        await reach.ask_to_confirm(turn.session, turn.clinic, patient, account, turn.now)
     await turn.screen(
         "practitioner/removed",
         {"name": words.name_of(turn.session, leaver)},

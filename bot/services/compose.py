@@ -39,20 +39,25 @@ async def compose(session: AsyncSession, deps: Deps, row: Message, now: datetime
     values = await _values(session, deps, row, clinic, content.get("values", {}), now)
     if row.method == "copy":
         return Composed(_outgoing(row, "", None), "", "")
-    templates = [row.template, *content.get("also", [])]
-    parts = [deps.texts.render(row.language, template, values) for template in templates]
-    if await _is_test(session, row):
-        parts.insert(0, deps.texts.render(row.language, "practitioner/test_mark", values))
+    parts = [deps.texts.render(row.language, row.template, values)]
+    # Of what goes together only the beginning says that it may come twice.
+    values["maybe_repeat"] = False
+    parts += [deps.texts.render(row.language, also, values) for also in content.get("also", [])]
+    if mark := await _test_mark(session, row):
+        parts.insert(0, deps.texts.render(row.language, mark, values))
     html = "\n\n".join(part.html for part in parts)
     keyboard = _keyboard(deps, row, content)
     file, name = _file(row, content, clinic)
     return Composed(_outgoing(row, html, keyboard, file, name), html, parts[-1].version)
 
 
-async def _is_test(session: AsyncSession, row: Message) -> bool:
-    if row.practitioner_id is not None or row.patient_id is None:
-        return False
-    return (await people.patient(session, row.patient_id)).is_test
+async def _test_mark(session: AsyncSession, row: Message) -> str:
+    """Return the text that marks what belongs to a test course; alerts mark themselves."""
+    if row.patient_id is None or row.template.startswith("alerts/"):
+        return ""
+    if not (await people.patient(session, row.patient_id)).is_test:
+        return ""
+    return "practitioner/test_mark" if row.practitioner_id is None else "practitioner/test_note"
 
 
 async def _values(

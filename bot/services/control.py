@@ -1,13 +1,12 @@
 """What a patient steers: stop, pause, resume; what they may look at: plan, limits, visits."""
 
-import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from bot.domain.states import Lane, PatientState, ReminderState, VisitState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import menus, situation, words
+from bot.services import joining, menus, situation, words
 from bot.services.errors import CareError, StaleButton
 from bot.services.planning import replan
 from bot.services.situation import Situation
@@ -15,14 +14,26 @@ from bot.services.turn import Turn
 from bot.storage.tables import Patient
 
 PAUSE_DAYS = 7
+# A pause without an end.
+UNTIL_RESUMED = datetime(9000, 1, 1, tzinfo=UTC)
 _SHOWN = 12
-_STOP_WORDS_AT_MOST = 4
 
 
 def _patient(turn: Turn) -> Patient:
     if turn.patient is None:
         raise CareError("not_a_patient")
     return turn.patient
+
+
+async def _not_joined(turn: Turn, patient: Patient) -> bool:
+    """Say whether joining is not complete; nothing of the plan is shown then, joining goes on."""
+    if patient.joined_at is not None:
+        return False
+    if patient.state is PatientState.OPENED:
+        await joining.go_on(turn)
+    else:
+        await turn.tell_patient(patient, "patient/plan_empty", rows=[_wrong_row()])
+    return True
 
 
 def _wrong_row() -> list[Button]:
@@ -32,6 +43,8 @@ def _wrong_row() -> list[Button]:
 async def show_plan(turn: Turn) -> None:
     """Show what is still to come and which limits hold."""
     patient = _patient(turn)
+    if await _not_joined(turn, patient):
+        return
     whole = await situation.read(turn.session, patient.id or 0)
     coming = [
         row
@@ -45,7 +58,8 @@ async def show_plan(turn: Turn) -> None:
         turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now
     )
     visit = _next_visit(turn, whole)
-    if patient.state is not PatientState.ACTIVE or not (coming or limits or visit):
+    stopped = patient.state is not PatientState.ACTIVE
+    if not (coming or limits or visit):
         await turn.tell_patient(patient, "patient/plan_empty", rows=[_wrong_row()])
         return
     steps = [
@@ -66,9 +80,9 @@ async def show_plan(turn: Turn) -> None:
             "steps": steps,
             "limits": limits,
             "visit": visit,
-            "paused_until": dates.day(paused.astimezone(whole.zone).date(), patient.language)
-            if paused
-            else None,
+            "stopped": stopped,
+            "paused": paused is not None,
+            "paused_until": last_day_of_pause(whole, patient.language),
         },
         [_wrong_row()],
     )
@@ -94,6 +108,8 @@ def _next_visit(turn: Turn, whole: Situation) -> str | None:
 async def show_limits(turn: Turn) -> None:
     """Show every limit that still holds, with its exact end."""
     patient = _patient(turn)
+    if await _not_joined(turn, patient):
+        return
     whole = await situation.read(turn.session, patient.id or 0)
     groups = words.limit_groups(
         turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now
@@ -104,6 +120,8 @@ async def show_limits(turn: Turn) -> None:
 async def show_visits(turn: Turn) -> None:
     """Show the patient's visits, on the clinic's clock."""
     patient = _patient(turn)
+    if await _not_joined(turn, patient):
+        return
     whole = await situation.read(turn.session, patient.id or 0)
     shown = []
     for visit in whole.visits:
@@ -119,24 +137,6 @@ async def show_visits(turn: Turn) -> None:
             }
         )
     await turn.tell_patient(patient, "patient/visits", {"visits": shown[-_SHOWN:]}, [_wrong_row()])
-
-
-def asked_limits(turn: Turn, typed: str) -> list[str]:
-    """Return the limits that a typed question names; empty when it names none."""
-    text = f" {re.sub(r'[^a-z0-9à-ÿ-]+', ' ', typed.lower())} "
-    known = turn.deps.catalogue.limit_words(turn.language)
-    return [limit for limit, names in known.items() if any(f" {name} " in text for name in names)]
-
-
-def may_i(turn: Turn, typed: str) -> bool:
-    """Say whether a text asks for permission ("can I go to the gym?") and names a limit.
-
-    "Is my swelling normal after the gym?" asks something else, and goes to a person.
-    """
-    text = " ".join(typed.lower().split())
-    openings = turn.deps.catalogue.words(turn.language, "asking")
-    asks = any(text.startswith(opening) for opening in openings)
-    return asks and bool(asked_limits(turn, typed))
 
 
 async def answer_limits(turn: Turn, limits: list[str]) -> None:
@@ -180,18 +180,6 @@ async def answer_limits(turn: Turn, limits: list[str]) -> None:
         await turn.tell_patient(patient, "patient/limit_none", {"what": what}, [_wrong_row()])
 
 
-def is_stop(turn: Turn, typed: str) -> bool:
-    """Say whether a short text means STOP: any case, with punctuation, up to four words."""
-    text = re.sub(r"[^\w\s-]", " ", typed.lower()).split()
-    if not text or len(text) > _STOP_WORDS_AT_MOST:
-        return False
-    catalogue, joined = turn.deps.catalogue, " ".join(text)
-    # "Cancel" alone means STOP; in "cancel my visit" it is a message for the clinic.
-    if joined in catalogue.words(turn.language, "stop_alone"):
-        return True
-    return any(f" {word} " in f" {joined} " for word in catalogue.words(turn.language, "stop"))
-
-
 async def ask_stop(turn: Turn) -> None:
     """Ask whether to stop, pause or keep the reminders."""
     patient = _patient(turn)
@@ -212,8 +200,9 @@ async def ask_stop(turn: Turn) -> None:
 async def stop(turn: Turn) -> None:
     """Stop the reminders; what is queued is taken back in the same commit."""
     patient = _patient(turn)
-    if patient.state not in (PatientState.ACTIVE, PatientState.OPENED):
-        raise StaleButton
+    if patient.state is PatientState.STOPPED:
+        await turn.tell_patient(patient, "patient/stopped", rows=[_wrong_row()])
+        return
     joined = patient.state is PatientState.ACTIVE
     patient.state = PatientState.STOPPED
     patient.paused_until = None
@@ -266,11 +255,19 @@ async def pause(turn: Turn) -> None:
     )
 
 
+def last_day_of_pause(whole: Situation, language: str) -> str | None:
+    """Return the last day of the pause; nothing without a pause or when it has no end."""
+    until = whole.patient.paused_until
+    if until is None or until == UNTIL_RESUMED:
+        return None
+    return dates.day(until.astimezone(whole.zone).date(), language)
+
+
 async def pause_for(turn: Turn, patient: Patient, days: int) -> None:
-    """Pause the patient until the end of quiet hours ``days`` days on."""
+    """Pause the patient until the end of quiet hours ``days`` days on; 0 is until it is resumed."""
     whole = await situation.read(turn.session, patient.id or 0)
     day = turn.now.astimezone(whole.zone).date() + timedelta(days=days)
-    patient.paused_until = to_utc(day, whole.quiet.end, whole.zone)
+    patient.paused_until = to_utc(day, whole.quiet.end, whole.zone) if days else UNTIL_RESUMED
     turn.session.add(patient)
     await replan(turn.session, patient.id or 0, turn.now)
 
@@ -278,6 +275,11 @@ async def pause_for(turn: Turn, patient: Patient, days: int) -> None:
 async def keep(turn: Turn) -> None:
     """Leave everything as it is."""
     patient = _patient(turn)
+    if await _not_joined(turn, patient):
+        return
+    if patient.state is not PatientState.ACTIVE:
+        await turn.tell_patient(patient, "patient/still_stopped", rows=[_wrong_row()])
+        return
     whole = await situation.read(turn.session, patient.id or 0)
     await turn.tell_patient(
         patient, "patient/kept", {"next_date": words.next_date(whole, turn.now)}
@@ -308,6 +310,8 @@ async def resume(turn: Turn, *, wanted: bool) -> None:
     patient.state = PatientState.ACTIVE if patient.joined_at else PatientState.OPENED
     patient.resumed_at = turn.now
     turn.session.add(patient)
+    if await _not_joined(turn, patient):
+        return
     whole = await replan(turn.session, patient.id or 0, turn.now)
     await turn.tell_patient(
         patient,

@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 
 from bot.domain import rules
 from bot.domain.rules import Drop, GiveUp, Go, Standing
 from bot.domain.states import Lane, MessageState, PatientState, Reason, ReminderState
-from bot.domain.times import QuietHours, is_quiet
+from bot.domain.times import QuietHours, is_quiet, out_of_quiet
 from bot.outgoing import sender
 from bot.outgoing.pace import Pace
 from bot.outgoing.sender import Outcome, Outgoing
@@ -21,16 +23,18 @@ from bot.services import compose, dispatch, reach, situation
 from bot.services.deps import Deps
 from bot.storage import sealed
 from bot.storage.database import Priority
-from bot.storage.queries import outbox, people, plans
+from bot.storage.queries import alerts, inbox, outbox, people, plans
 from bot.storage.tables import Message, Patient
 
 log = logging.getLogger(__name__)
 
 # Fixed senders and no more: the HTTP pool gets slower with more (engine.md, pitfall 2).
 SENDERS = 8
-_FIRST_BACKOFF = timedelta(seconds=1)
-_LONGEST_BACKOFF = timedelta(seconds=60)
-_REFUSED_PAUSE_S = 10.0
+_ALERT = "alerts/report"
+_LOOK_AGAIN = timedelta(seconds=60)
+_FIRST_PAUSE_S = 1.0
+# Danger must not wait a minute for a line that is back.
+_LONGEST_PAUSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class _Taken:
     """A message in a sender's hands."""
 
     message_id: int
+    lane: Lane
+    expires_at: datetime | None
     outgoing: Outgoing
 
 
@@ -49,16 +55,29 @@ class Delivery:
         self._deps = deps
         self._bot = telegram_bot
         self._pace = pace
-        self._busy: dict[int, int] = {}
+        # Chats whose message is in the air or not settled yet; danger passes all but danger.
+        self._busy: set[int] = set()
+        self._busy_danger: set[int] = set()
         self._sends: set[asyncio.Task[None]] = set()
-        self._done: list[tuple[int, Outcome]] = []
+        self._done: list[tuple[_Taken, Outcome | None]] = []
+        self._flowing = False
         self._stopping = False
+        # After a send that got no answer nothing but danger leaves until Telegram answers again:
+        # an outage must not use up the one repeat of everything that falls due in it.
+        self._in_doubt = False
+        self._probing: asyncio.Task[None] | None = None
+        self._pause_s = _FIRST_PAUSE_S
         self.refused: str | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is in a sender's hands or waits to be settled."""
-        return not self._sends and not self._done
+        """Whether nothing is in a sender's hands, waits to be settled or is being asked."""
+        return not self._sends and not self._done and self._probing is None
+
+    @property
+    def line_down(self) -> bool:
+        """Whether Telegram gives no answer, so that everything but danger waits for it."""
+        return self._in_doubt and self._pace.closed_s > 0
 
     async def recover(self) -> int:
         """Treat what a killed process was sending as unknown; return how many there were."""
@@ -66,7 +85,7 @@ class Delivery:
         async with self._deps.database.write(Priority.RESULT) as session:
             left = await outbox.left_sending(session)
             for row in left:
-                await self._unknown(session, row, now)
+                await self._unknown(session, row, now, killed=True)
         return len(left)
 
     async def run(self) -> None:
@@ -84,93 +103,159 @@ class Delivery:
                     await asyncio.wait_for(bell.wait(), wait_s)
                 except TimeoutError:
                     continue
+        await self._land()
 
     async def stop(self) -> None:
         """Claim nothing more, let what is in the air land, and record it."""
         self._stopping = True
         self._deps.bells.outbox.set()
-        if self._sends:
-            await asyncio.wait(self._sends)
-        await self._settle()
+        if self._probing is not None:
+            self._probing.cancel()
+        await self._land()
+
+    async def _land(self) -> None:
+        """Record each send as it lands: what is known must not wait for one that hangs."""
+        while self._sends or self._done:
+            if self._sends:
+                await asyncio.wait(self._sends, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                await self._settle()
+            except Exception:
+                log.exception("results were not recorded", extra={"action": "outbox_failed"})
+                return
 
     async def round(self) -> float:
         """Settle what came back, hand free senders what is due; return seconds to wait."""
         await self._settle()
+        self._probe_if_doubtful()
         free = SENDERS - len(self._sends)
-        if free == 0:
-            return 1.0
-        blocked_s = self._pace.wait_s(0)
-        if blocked_s > 0:
-            return blocked_s
+        if free == 0 or self._stopping:
+            # A send that lands rings the bell.
+            return 60.0
+        if self._pace.wait_s > 0:
+            return self._pace.wait_s
         taken, wait_s = await self._take(free)
         for each in taken:
-            self._busy[each.outgoing.chat_id] = each.message_id
+            self._busy_of(each).add(each.outgoing.chat_id)
             task = asyncio.create_task(self._send(each))  # noqa: TID251 - kept in _sends, awaited by stop
             self._sends.add(task)
             task.add_done_callback(self._landed)
-        return 0.0 if taken and len(self._sends) < SENDERS else wait_s
+        return wait_s
+
+    def _busy_of(self, taken: _Taken) -> set[int]:
+        return self._busy_danger if taken.lane is Lane.DANGER else self._busy
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)
         self._deps.bells.outbox.set()
 
+    def _probe_if_doubtful(self) -> None:
+        if self._in_doubt and self._probing is None and self._pace.closed_s == 0:
+            self._probing = asyncio.create_task(self._probe())  # noqa: TID251 - kept in _probing, cancelled by stop
+
+    async def _probe(self) -> None:
+        """Ask Telegram something harmless; until it answers, only danger leaves."""
+        try:
+            trouble = await sender.probe(self._bot)
+        finally:
+            self._probing = None
+            self._deps.bells.outbox.set()
+        self.refused = trouble.cause if isinstance(trouble, sender.Refused) else None
+        self._in_doubt = trouble is not None
+        if trouble is None:
+            self._pause_s = _FIRST_PAUSE_S
+            return
+        log.warning(
+            "Telegram gives no answer", extra={"action": "line_down", "cause": trouble.cause}
+        )
+        self._pace.close(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+
     async def _take(self, free: int) -> tuple[list[_Taken], float]:
-        """Commit ``sending`` for as many messages as there are free senders."""
+        """Commit ``sending`` for as many messages as there are free senders and the pace allows.
+
+        Returns them with the seconds to wait before the next look.
+        """
         now = self._deps.clock.now()
+        resting = self._pace.resting()
+        closed = self._busy_danger.union(resting)
+        # An empty look takes no writing transaction; in full flow it would only cost time.
+        if not self._flowing:
+            async with self._deps.database.read() as session:
+                if not await outbox.claimable(
+                    session,
+                    now,
+                    limit=1,
+                    resting=closed,
+                    busy=self._busy,
+                    danger_only=self._in_doubt,
+                ):
+                    return [], await self._until_next(session, now, resting)
         taken: list[_Taken] = []
-        wait_s = 1.0
-        async with self._deps.database.read() as session:
-            if not await outbox.claimable(
-                session, now, limit=1, busy_chats=self._busy, for_update=False
-            ):
-                return [], await self._until_next(session, now)
         async with self._deps.database.write(Priority.RESULT) as session:
             rows = await outbox.claimable(
                 session,
                 now,
-                limit=free * 4,
-                busy_chats=self._busy,
+                limit=free,
+                resting=closed,
+                busy=self._busy,
+                danger_only=self._in_doubt,
                 for_update=not self._deps.database.is_sqlite,
             )
             chats: set[int] = set()
             for row in rows:
+                if self._pace.wait_s > 0:
+                    break
                 if row.chat_id in chats:
                     continue
                 chats.add(row.chat_id)
-                pause_s = self._pace.wait_s(row.chat_id)
-                if pause_s > 0:
-                    wait_s = min(wait_s, pause_s)
-                    continue
                 outgoing = await self._prepare(session, row, now)
                 if outgoing is not None:
                     self._pace.take(row.chat_id)
-                    taken.append(_Taken(row.id or 0, outgoing))
-                if len(taken) == free:
-                    break
-        return taken, wait_s
+                    taken.append(_Taken(row.id or 0, row.lane, row.expires_at, outgoing))
+        self._flowing = bool(rows)
+        return taken, self._pace.wait_s
 
-    async def _until_next(self, session: AsyncSession, now: datetime) -> float:
+    async def _until_next(
+        self, session: AsyncSession, now: datetime, resting: Mapping[int, float]
+    ) -> float:
         due_at = await outbox.next_due_at(session, now)
-        return 60.0 if due_at is None else min(60.0, max(0.01, (due_at - now).total_seconds()))
+        waits = [60.0, *resting.values()]
+        if due_at is not None:
+            waits.append((due_at - now).total_seconds())
+        if self._in_doubt and self._pace.closed_s > 0:
+            waits.append(self._pace.closed_s)
+        return max(0.001, min(waits))
 
     async def _prepare(self, session: AsyncSession, row: Message, now: datetime) -> Outgoing | None:
         """Ask the rules again and put the words on; nothing when it will not go now."""
-        verdict = await self._judge(session, row, now)
+        try:
+            verdict = await self._judge(session, row, now)
+            composed = (
+                await compose.compose(session, self._deps, row, now)
+                if isinstance(verdict, Go)
+                else None
+            )
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            # One message that cannot be made must not hold up those behind it.
+            log.error(
+                "a text could not be made",
+                exc_info=None if isinstance(error, TextError) else error,
+                extra={"action": "text_failed", "message_id": row.ref, "template": row.template},
+            )
+            await self._never(session, row, Reason.TEMPLATE_FAULT, now)
+            return None
         if isinstance(verdict, Drop):
             await self._drop(session, row, verdict.reason, now)
             return None
-        if not isinstance(verdict, Go):
-            row.lease_until = now + timedelta(seconds=60)
+        if composed is None:
+            row.lease_until = await self._look_again_at(session, row, now)
             session.add(row)
             return None
-        try:
-            composed = await compose.compose(session, self._deps, row, now)
-        except TextError as error:
-            log.error(
-                "a text could not be made",
-                extra={"action": "text_failed", "message_id": row.ref, "template": error.template},
-            )
-            await self._never(session, row, Reason.TEMPLATE_FAULT, now)
+        if await self._overtaken(session, row):
+            await self._give_up(session, row, now)
             return None
         row.state = MessageState.SENDING
         row.attempts += 1
@@ -181,7 +266,20 @@ class Delivery:
         session.add(row)
         return composed.outgoing
 
+    async def _look_again_at(self, session: AsyncSession, row: Message, now: datetime) -> datetime:
+        """Return when a message that may not go now is judged again: after its quiet hours."""
+        soon = now + _LOOK_AGAIN
+        if row.patient_id is None:
+            return soon
+        patient = await people.patient(session, row.patient_id)
+        clinic = await people.clinic(session, row.clinic_id)
+        zone = ZoneInfo(patient.timezone or clinic.timezone)
+        quiet = QuietHours(patient.quiet_start, patient.quiet_end)
+        return max(soon, out_of_quiet(now, zone, quiet))
+
     async def _judge(self, session: AsyncSession, row: Message, now: datetime) -> rules.Verdict:
+        if row.method == "edit" and await outbox.newer_edit(session, row):
+            return Drop(Reason.REPLACED)
         if row.practitioner_id is not None:
             person = await people.practitioner(session, row.practitioner_id)
             if person.removed_at is not None:
@@ -197,7 +295,8 @@ class Delivery:
             first = await outbox.message(session, row.follows_id)
             if first is not None and first.state in (MessageState.DROPPED, MessageState.FAILED):
                 return Drop(first.reason or Reason.REPLACED)
-        reminders = await plans.reminders_of_message(session, row.id or 0)
+        # Only what belongs to a visit carries reminders.
+        reminders = await plans.reminders_of_message(session, row.id or 0) if row.visit_id else []
         if reminders:
             whole = await situation.read(session, row.patient_id)
             return rules.may_go(dispatch.standing(whole, reminders, now), now)
@@ -219,17 +318,29 @@ class Delivery:
         )
 
     async def _still_wanted(self, session: AsyncSession, row: Message) -> rules.Verdict:
-        """A nudge to confirm somebody goes only while that person still waits."""
+        """A nudge goes only while somebody waits, a repeated alert only while it is open."""
+        if row.template == _ALERT and row.maybe_copies > 0 and row.patient_id is not None:
+            if not await alerts.any_open(session, row.patient_id):
+                return Drop(Reason.REPLACED)
+            return Go()
         if row.template == reach.NUDGE and row.patient_id is not None:
             patient = await people.patient(session, row.patient_id)
-            if patient.state is not PatientState.OPENED or patient.confirmed_at is not None:
+            waits = patient.state is PatientState.OPENED and patient.confirmed_at is None
+            # The link may meanwhile have been opened anew, by another account.
+            if not waits or patient.opened_at != row.queued_at:
                 return Drop(Reason.REPLACED)
         return Go()
 
     async def _send(self, taken: _Taken) -> None:
-        outcome = await sender.deliver(self._bot, taken.outgoing)
-        self._done.append((taken.message_id, outcome))
-        self._busy.pop(taken.outgoing.chat_id, None)
+        outcome: Outcome | None = None
+        try:
+            # The commit before may have taken its time: what is too late by now does not go.
+            if taken.expires_at is None or self._deps.clock.now() < taken.expires_at:
+                outcome = await sender.deliver(self._bot, taken.outgoing)
+        except Exception as error:
+            # By its class alone: its words may quote the message.
+            outcome = sender.Unknown(type(error).__name__)
+        self._done.append((taken, outcome))
 
     async def _settle(self) -> None:
         """Record every result that came back, in one commit."""
@@ -239,24 +350,57 @@ class Delivery:
         now = self._deps.clock.now()
         try:
             async with self._deps.database.write(Priority.RESULT) as session:
-                for message_id, outcome in done:
-                    row = await outbox.message(session, message_id)
-                    if row is not None:
-                        await self._record(session, row, outcome, now)
-        except Exception:
+                for taken, outcome in done:
+                    await self._record(session, taken.message_id, outcome, now)
+        except SQLAlchemyError:
             # What is known of a send must not be forgotten because the database is busy.
             self._done = done + self._done
             raise
+        except Exception:
+            log.exception("a result has no consequences", extra={"action": "outbox_failed"})
+            await self._settle_one_by_one(done, now)
+            return
+        for taken, _ in done:
+            self._busy_of(taken).discard(taken.outgoing.chat_id)
+
+    async def _settle_one_by_one(
+        self, done: Sequence[tuple[_Taken, Outcome | None]], now: datetime
+    ) -> None:
+        """Record each result alone; one whose consequences fail is at least not sent again."""
+        for taken, outcome in done:
+            try:
+                async with self._deps.database.write(Priority.RESULT) as session:
+                    await self._record(session, taken.message_id, outcome, now)
+            except SQLAlchemyError:
+                self._done.append((taken, outcome))
+                continue
+            except Exception:
+                arrived = isinstance(outcome, sender.Delivered)
+                state = MessageState.SENT if arrived else MessageState.FAILED
+                async with self._deps.database.write(Priority.RESULT) as session:
+                    await outbox.end(session, taken.message_id, state)
+            self._busy_of(taken).discard(taken.outgoing.chat_id)
 
     async def _record(
-        self, session: AsyncSession, row: Message, outcome: Outcome, now: datetime
+        self, session: AsyncSession, message_id: int, outcome: Outcome | None, now: datetime
     ) -> None:
+        row = await outbox.message(session, message_id)
+        if row is None or row.state is not MessageState.SENDING:
+            # A tap may have proved meanwhile that an earlier copy arrived.
+            return
         match outcome:
-            case sender.Delivered(message_id=telegram_id):
-                self.refused = None
-                await self._sent(session, row, telegram_id, now)
-            case sender.NotSent(wait=wait, flood=flood):
-                await self._not_sent(session, row, wait, now, flood=flood)
+            case None:
+                # It became too late in our hands and was never tried; the next look drops it.
+                row.attempts -= 1
+                await outbox.put_back(session, row, now=now, wait=timedelta())
+            case sender.Delivered():
+                await self._sent(session, row, outcome, now)
+            case sender.NotSent(wait=wait, flood=True):
+                wait = wait or timedelta()
+                self._pace.close_chat(row.chat_id, wait.total_seconds())
+                await outbox.put_back(session, row, now=now, wait=wait)
+            case sender.NotSent():
+                await self._line_failed(session, row, now)
             case sender.NeverWill(reason=reason):
                 await self._never(session, row, reason, now)
             case sender.TargetGone():
@@ -264,22 +408,36 @@ class Delivery:
                 await outbox.put_back(session, row, now=now, wait=timedelta())
             case sender.Refused(cause=cause):
                 self.refused = cause
-                self._pace.close(_REFUSED_PAUSE_S)
                 log.error("Telegram refuses this bot", extra={"action": "refused", "cause": cause})
-                await outbox.put_back(session, row, now=now, wait=timedelta())
+                await self._line_failed(session, row, now)
             case sender.Unknown(cause=cause):
+                self._in_doubt = True
                 log.warning(
                     "a send was not answered",
                     extra={"action": "send_unknown", "message_id": row.ref, "cause": cause},
                 )
                 await self._unknown(session, row, now)
 
+    async def _line_failed(self, session: AsyncSession, row: Message, now: datetime) -> None:
+        """Keep a message that surely was not sent until the line is back; danger keeps trying."""
+        self._in_doubt = True
+        wait_s = 0.0
+        if row.lane is Lane.DANGER:
+            wait_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(row.attempts - 1, 10))
+        await outbox.put_back(session, row, now=now, wait=timedelta(seconds=wait_s))
+
     async def _sent(
-        self, session: AsyncSession, row: Message, telegram_id: int, now: datetime
+        self, session: AsyncSession, row: Message, delivered: sender.Delivered, now: datetime
     ) -> None:
         row.state = MessageState.SENT
-        row.telegram_message_id = telegram_id
+        row.telegram_message_id = delivered.message_id
         row.sent_at = now
+        if delivered.plain:
+            row.reason = Reason.TEMPLATE_FAULT
+            log.error(
+                "a text went without its formatting",
+                extra={"action": "sent_plain", "message_id": row.ref, "template": row.template},
+            )
         content = sealed.read(session, row)
         # The link was the secret; what it pictured is gone once it is delivered.
         content.pop("file", None)
@@ -287,21 +445,6 @@ class Delivery:
         session.add(row)
         await plans.finish_reminders(session, row.id or 0, ReminderState.SENT, None, now)
         log.info("delivered", extra={"action": "delivered", "message_id": row.ref})
-
-    async def _not_sent(
-        self,
-        session: AsyncSession,
-        row: Message,
-        wait: timedelta | None,
-        now: datetime,
-        *,
-        flood: bool,
-    ) -> None:
-        if wait is None:
-            wait = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(row.attempts, 10))
-        if flood:
-            self._pace.close_chat(row.chat_id, wait.total_seconds())
-        await outbox.put_back(session, row, now=now, wait=wait)
 
     async def _never(
         self, session: AsyncSession, row: Message, reason: Reason, now: datetime
@@ -326,31 +469,47 @@ class Delivery:
     async def _drop(
         self, session: AsyncSession, row: Message, reason: Reason, now: datetime
     ) -> None:
+        if reason is Reason.TOO_LATE and row.maybe_copies > 0:
+            # Too late for its repeat; whether the first one arrived is still not known.
+            await self._give_up(session, row, now)
+            return
         row.state, row.reason = MessageState.DROPPED, reason
         session.add(row)
         await plans.finish_reminders(session, row.id or 0, rules.state_for(reason), reason, now)
 
-    async def _unknown(self, session: AsyncSession, row: Message, now: datetime) -> None:
-        """Cool down, then repeat once or give up, as the lane says (promises.md 2.2)."""
+    async def _unknown(
+        self, session: AsyncSession, row: Message, now: datetime, *, killed: bool = False
+    ) -> None:
+        """Cool down, then repeat or give up, as the lane says (promises.md 2.2)."""
         row.maybe_copies += 1
         verdict = rules.after_unknown(
             row.lane,
             row.method,
             row.maybe_copies,
             heard_since=await self._heard_since(session, row),
+            killed=killed,
         )
         if isinstance(verdict, GiveUp):
-            row.state, row.reason = MessageState.UNCONFIRMED, Reason.UNCONFIRMED
-            session.add(row)
-            await plans.finish_reminders(
-                session, row.id or 0, ReminderState.UNDELIVERED, Reason.UNCONFIRMED, now
-            )
-            return
-        wait = timedelta() if row.lane is Lane.DANGER else rules.COOL_DOWN
-        await outbox.put_back(session, row, now=now, wait=wait)
+            await self._give_up(session, row, now)
+        else:
+            await outbox.put_back(session, row, now=now, wait=verdict.after)
+
+    async def _give_up(self, session: AsyncSession, row: Message, now: datetime) -> None:
+        """Leave a message unconfirmed: nobody knows, and the practitioner sees just that."""
+        row.state, row.reason = MessageState.UNCONFIRMED, Reason.UNCONFIRMED
+        session.add(row)
+        await plans.finish_reminders(
+            session, row.id or 0, ReminderState.UNDELIVERED, Reason.UNCONFIRMED, now
+        )
+
+    async def _overtaken(self, session: AsyncSession, row: Message) -> bool:
+        if row.maybe_copies == 0:
+            return False
+        heard_since = await self._heard_since(session, row)
+        return rules.overtaken(row.lane, row.method, row.maybe_copies, heard_since=heard_since)
 
     async def _heard_since(self, session: AsyncSession, row: Message) -> bool:
-        if row.patient_id is None or row.practitioner_id is not None or row.sent_at is None:
-            return False
-        patient = await people.patient(session, row.patient_id)
-        return patient.last_heard_at is not None and patient.last_heard_at > row.sent_at
+        """Say whether the chat spoke after the message was last tried."""
+        return row.sent_at is not None and await inbox.heard_since(
+            session, row.chat_id, row.sent_at
+        )

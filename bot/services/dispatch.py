@@ -1,9 +1,11 @@
 """From due reminders to messages: judged, merged per patient, handed to the outbox."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain import rules, schedule
@@ -21,6 +23,8 @@ from bot.storage.database import Priority
 from bot.storage.queries import people, plans
 from bot.storage.tables import Message, Reminder
 
+log = logging.getLogger(__name__)
+
 BATCH = 20
 _COURTESY = frozenset({Kind.PHOTO, Kind.BOOK, Kind.MAINT})
 _BOOKING = frozenset({Kind.BOOK})
@@ -28,6 +32,9 @@ _BOOKING = frozenset({Kind.BOOK})
 
 async def dispatch_due(deps: Deps, now: datetime) -> int:
     """Expire what is too late and queue what is due; return how many messages were queued."""
+    async with deps.database.read() as session:
+        if not await plans.anything_to_do(session, now):
+            return 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.pause_ended(session, now):
             patient.paused_until = None
@@ -41,13 +48,28 @@ async def dispatch_due(deps: Deps, now: datetime) -> int:
             due = await plans.patients_with_due_reminders(session, now, limit=BATCH + len(seen))
             fresh = [patient_id for patient_id in due if patient_id not in seen][:BATCH]
             for patient_id in fresh:
-                queued += await dispatch_patient(session, patient_id, now)
+                queued += await _dispatch_alone(session, patient_id, now)
         # Those who only wait (quiet hours) stay due; one look a round is enough.
         seen.update(fresh)
         if not fresh:
             break
         deps.bells.outbox.set()
     return queued
+
+
+async def _dispatch_alone(session: AsyncSession, patient_id: int, now: datetime) -> int:
+    """Queue what is due for one patient; what fails for one of them holds up nobody else."""
+    try:
+        async with session.begin_nested():
+            return await dispatch_patient(session, patient_id, now)
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        log.exception(
+            "a patient's reminders could not be judged",
+            extra={"action": "job_failed", "job": "dispatch_due"},
+        )
+        return 0
 
 
 async def dispatch_patient(session: AsyncSession, patient_id: int, now: datetime) -> int:
@@ -100,7 +122,8 @@ def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Stand
     return Standing(
         lane=lane_of(steps),
         unasked=not exempt,
-        safety=any(each.safety for each in rows),
+        # The card of a session during a pause is no reminder: its limits hold from now on.
+        safety=any(each.safety for each in rows) or any(Kind.CARD in step.kinds for step in steps),
         expires_at=min(
             (each.expires_at for each in rows if each.expires_at is not None), default=None
         ),

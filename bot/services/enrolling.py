@@ -1,19 +1,24 @@
 """The practitioner's side of a new patient: name, treatment, link, and who opened it."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from bot.domain import protocol as protocols
 from bot.domain.protocol import Anchor
 from bot.domain.states import PatientState, VisitState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import invitations, joining, preview, words
+from bot.outgoing.catalogue import Catalogue
+from bot.services import actions, invitations, joining, preview, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
 from bot.services.typed_dates import MomentTyped
 from bot.storage import sealed
-from bot.storage.queries import people, plans
+from bot.storage.queries import outbox, people, plans
 from bot.storage.tables import Course, Patient, Practitioner, ProtocolVersion, Reminder, Visit
 
 NAME_LENGTH = 64
@@ -39,9 +44,11 @@ async def own_patient(turn: Turn, ref: str) -> Patient:
 
 
 def clean_name(typed: str) -> str:
-    """Return the name in one line; raises ``CareError`` when it is empty or too long."""
-    name = " ".join(typed.split())
-    if not name or len(name) > NAME_LENGTH:
+    """Return the name in one line; raises ``CareError`` for one that is too long or unreadable."""
+    # Invisible characters could turn the line around or make two names look alike.
+    visible = "".join(each for each in typed if each.isprintable() or each.isspace())
+    name = " ".join(visible.split())
+    if not any(each.isalnum() for each in name) or len(name) > NAME_LENGTH:
         raise CareError("name_length", {"longest": NAME_LENGTH})
     return name
 
@@ -49,18 +56,30 @@ def clean_name(typed: str) -> str:
 async def ask_name(turn: Turn) -> None:
     """Begin a new patient: the next typed text is their name."""
     lead_or_practitioner(turn)
-    await turn.await_text("new_patient_name")
-    await turn.screen("practitioner/new_name", rows=[[_cancel()]])
+    await usable_protocols(turn)
+    draft = new_ref()
+    await turn.await_text("new_patient_name", draft=draft)
+    await turn.screen("practitioner/new_name", rows=[[cancel_button(draft)]])
 
 
 async def take_name(turn: Turn, typed: str) -> None:
     """Keep the typed name and offer the treatments, the most recent first."""
+    _, notes = await turn.awaiting()
     name = clean_name(typed)
-    await turn.await_text("new_patient", name=name)
-    await offer_treatments(turn, name)
+    await turn.await_text("new_patient", draft=notes["draft"], name=name)
+    await offer_treatments(turn, name, notes["draft"])
 
 
-async def offer_treatments(turn: Turn, name: str) -> None:
+async def _drafted(turn: Turn, draft: str) -> dict[str, str]:
+    """Return what is noted of the new patient whose screen was tapped; an older screen is stale."""
+    lead_or_practitioner(turn)
+    _, notes = await turn.awaiting()
+    if not draft or notes.get("draft") != draft:
+        raise StaleButton
+    return notes
+
+
+async def offer_treatments(turn: Turn, name: str, draft: str) -> None:
     """Show the approved treatments; raises ``CareError`` when none is approved yet."""
     approved = await usable_protocols(turn)
     recent = await plans.recent_protocols(turn.session, turn.clinic.id or 0)
@@ -69,57 +88,67 @@ async def offer_treatments(turn: Turn, name: str) -> None:
         [
             Button(
                 text=turn.deps.catalogue.label(turn.clinic.language, "treatments", each),
-                data=buttons.pack("treat", each),
+                data=buttons.pack("treat", each, draft),
             )
         ]
         for each in names
     ]
-    await turn.screen("practitioner/new_treatment", {"patient": name}, [*rows, [_cancel()]])
+    await turn.screen(
+        "practitioner/new_treatment", {"patient": name}, [*rows, [cancel_button(draft)]]
+    )
 
 
 async def usable_protocols(turn: Turn) -> dict[str, ProtocolVersion]:
-    """Return the clinic's newest approved version of each protocol."""
-    usable: dict[str, ProtocolVersion] = {}
-    for row in await plans.approved_protocols(turn.session, turn.clinic.id or 0):
-        usable.setdefault(row.name, row)
+    """Return the approved version of each protocol; what changed since needs a new approval."""
+    approved = await plans.approved_protocols(turn.session, turn.clinic.id or 0)
+    usable = {row.name: row for row in approved if is_current(turn.deps.catalogue, row)}
     if not usable:
         raise CareError("nothing_approved")
     return usable
 
 
-async def take_treatment(turn: Turn, protocol: str) -> None:
+def content_hash(content: Mapping[str, Any]) -> str:
+    """Return what identifies a protocol's content; any change asks for a new approval."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
+        :16
+    ]
+
+
+def is_current(catalogue: Catalogue, row: ProtocolVersion) -> bool:
+    """Say whether an approval is for what the messages hold today."""
+    data = catalogue.protocol_data.get(row.name)
+    return data is not None and row.content_hash == content_hash(data)
+
+
+async def take_treatment(turn: Turn, protocol: str, draft: str) -> None:
     """Show what would be planned, before anything is kept."""
-    _, notes = await turn.awaiting()
-    name = notes.get("name")
-    if not name:
-        raise StaleButton
-    await turn.await_text("new_patient", **(notes | {"protocol": protocol}))
-    await show_ready(turn, name, protocol, _noted_moment(notes))
+    notes = await _drafted(turn, draft) | {"protocol": protocol}
+    await turn.await_text("new_patient", **notes)
+    await show_ready(turn, notes)
 
 
-def _noted_moment(notes: dict[str, str]) -> MomentTyped | None:
+def _noted_moment(notes: Mapping[str, str]) -> MomentTyped | None:
     return MomentTyped.from_text(notes["moment"]) if notes.get("moment") else None
 
 
-async def show_ready(turn: Turn, name: str, protocol: str, moment: MomentTyped | None) -> None:
+async def show_ready(turn: Turn, notes: Mapping[str, str]) -> None:
     """Show the plan's size and last date, with the button that creates it."""
-    approved = await usable_protocols(turn)
-    if protocol not in approved:
-        raise CareError("unknown_protocol", {"name": protocol, "known": sorted(approved)})
+    version = await usable_protocol(turn, notes["protocol"])
+    moment = _noted_moment(notes)
     when = moment or MomentTyped(turn.now, past=True)
-    language = turn.clinic.language
-    count, last = preview.size(approved[protocol], when.at, turn.clinic_zone)
+    language, draft = turn.clinic.language, notes["draft"]
+    count, last = preview.size(version, when.at, turn.clinic_zone)
     rows = [
-        [Button(label="create_show_qr", data=buttons.pack("create"))],
-        [Button(label="change_time_of_session", data=buttons.pack("newtime"))],
-        [Button(label="preview_plan", data=buttons.pack("newplan"))],
-        [_cancel()],
+        [Button(label="create_show_qr", data=buttons.pack("create", draft))],
+        [Button(label="change_time_of_session", data=buttons.pack("newtime", draft))],
+        [Button(label="preview_plan", data=buttons.pack("newplan", draft))],
+        [cancel_button(draft)],
     ]
     await turn.screen(
         "practitioner/new_ready",
         {
-            "patient": name,
-            "treatment": turn.deps.catalogue.label(language, "treatments", protocol),
+            "patient": notes["name"],
+            "treatment": turn.deps.catalogue.label(language, "treatments", version.name),
             "session_now": moment is None,
             "session_planned": not when.past,
             "session_at": dates.moment(when.at, turn.clinic_zone, language),
@@ -130,50 +159,58 @@ async def show_ready(turn: Turn, name: str, protocol: str, moment: MomentTyped |
     )
 
 
-async def ask_session_time(turn: Turn) -> None:
-    """Ask for the time of the session that the new patient had or will have."""
-    _, notes = await turn.awaiting()
+async def usable_protocol(turn: Turn, name: str) -> ProtocolVersion:
+    """Return the approved version of one protocol; raises ``CareError`` with those that exist."""
+    usable = await usable_protocols(turn)
+    if name not in usable:
+        raise CareError("unknown_protocol", {"name": name[:NAME_LENGTH], "known": sorted(usable)})
+    return usable[name]
+
+
+async def _ready(turn: Turn, draft: str) -> dict[str, str]:
+    """Return what is noted of a new patient whose treatment is chosen."""
+    notes = await _drafted(turn, draft)
     if not notes.get("protocol"):
         raise StaleButton
-    await turn.await_text("new_patient_time", **notes)
-    await turn.screen("practitioner/ask_session_time", rows=[[_cancel()]])
+    return notes
+
+
+async def ask_session_time(turn: Turn, draft: str) -> None:
+    """Ask for the time of the session that the new patient had or will have."""
+    await turn.await_text("new_patient_time", **await _ready(turn, draft))
+    await turn.screen("practitioner/ask_session_time", rows=[[cancel_button(draft)]])
 
 
 async def take_session_time(turn: Turn, moment: MomentTyped) -> None:
     """Keep the typed time and show the plan again."""
-    _, notes = await turn.awaiting()
-    if not notes.get("protocol"):
-        raise StaleButton
-    await turn.await_text("new_patient", **(notes | {"moment": moment.to_text()}))
-    await show_ready(turn, notes["name"], notes["protocol"], moment)
+    lead_or_practitioner(turn)
+    _, known = await turn.awaiting()
+    notes = known | {"moment": moment.to_text()}
+    await turn.await_text("new_patient", **notes)
+    await show_ready(turn, notes)
 
 
-async def show_new_plan(turn: Turn) -> None:
+async def show_new_plan(turn: Turn, draft: str) -> None:
     """Show the dates of the plan that would be created."""
-    _, notes = await turn.awaiting()
-    if not notes.get("protocol"):
-        raise StaleButton
-    approved = await usable_protocols(turn)
+    notes = await _ready(turn, draft)
+    version = await usable_protocol(turn, notes["protocol"])
     moment = _noted_moment(notes) or MomentTyped(turn.now, past=True)
     lines = preview.lines(
-        turn.deps.catalogue,
-        approved[notes["protocol"]],
-        moment.at,
-        turn.clinic_zone,
-        turn.clinic.language,
+        turn.deps.catalogue, version, moment.at, turn.clinic_zone, turn.clinic.language
     )
     await turn.screen(
         "practitioner/new_plan",
         {"patient": notes["name"], "steps": lines},
-        [[Button(label="create_show_qr", data=buttons.pack("create"))], [_cancel()]],
+        [
+            [Button(label="create_show_qr", data=buttons.pack("create", draft))],
+            [cancel_button(draft)],
+        ],
     )
 
 
-async def create(turn: Turn) -> Patient:
+async def create(turn: Turn, draft: str) -> Patient:
     """Create what the buttons were filled in with; a second tap finds nothing left and is stale."""
-    _, notes = await turn.awaiting()
-    if not notes.get("protocol"):
-        raise StaleButton
+    notes = await _ready(turn, draft)
     await turn.await_text("")
     return await enroll(turn, notes["name"], notes["protocol"], _noted_moment(notes))
 
@@ -185,9 +222,7 @@ async def enroll(turn: Turn, typed_name: str, protocol: str, moment: MomentTyped
     """
     practitioner = lead_or_practitioner(turn)
     name = clean_name(typed_name)
-    approved = await usable_protocols(turn)
-    if protocol not in approved:
-        raise CareError("unknown_protocol", {"name": protocol, "known": sorted(approved)})
+    version = await usable_protocol(turn, protocol)
     await _not_twice(turn, name)
     patient = Patient(
         ref=new_ref(),
@@ -199,14 +234,15 @@ async def enroll(turn: Turn, typed_name: str, protocol: str, moment: MomentTyped
     sealed.write(turn.session, patient, {"name": name})
     turn.session.add(patient)
     await turn.session.flush()
-    await add_course(turn, patient, approved[protocol], moment)
+    await add_course(turn, patient, version, moment)
+    await actions.note(turn, patient, actions.Kind.ENROLLED)
     await show_link(turn, patient)
     return patient
 
 
 async def _not_twice(turn: Turn, name: str) -> None:
-    """Refuse a name that was enrolled in the last minutes and not opened: a slip of the finger."""
-    for other in await people.patients(turn.session, turn.clinic.id or 0, limit=5):
+    """Refuse a name that was enrolled in the last minutes: a slip of the finger."""
+    for other in await people.patients(turn.session, turn.clinic.id or 0):
         fresh = turn.now - other.created_at < invitations.SLIP
         if fresh and words.name_of(turn.session, other) == name:
             raise CareError("already_enrolled", {"patient": name})
@@ -225,16 +261,17 @@ async def add_course(
     )
     turn.session.add(course)
     await turn.session.flush()
-    when = moment or MomentTyped(turn.now, past=True)
+    at = moment.at if moment is not None else turn.now
+    done = at <= turn.now
     visit = Visit(
         ref=new_ref(),
         clinic_id=patient.clinic_id,
         patient_id=patient.id or 0,
         course_id=course.id or 0,
-        state=VisitState.DONE if when.past else VisitState.PLANNED,
-        planned_at=None if when.past else when.at,
-        done_at=when.at if when.past else None,
-        done_date=session_day(turn, when.at) if when.past else None,
+        state=VisitState.DONE if done else VisitState.PLANNED,
+        planned_at=None if done else at,
+        done_at=at if done else None,
+        done_date=session_day(turn, at) if done else None,
         recorded_at=turn.now,
         created_at=turn.now,
     )
@@ -258,9 +295,13 @@ async def show_link(turn: Turn, patient: Patient) -> None:
 
 
 async def confirm(turn: Turn, ref: str, *, is_them: bool) -> None:
-    """Record whether the account that opened the link is the patient; raises when settled already."""
+    """Record whether the account that opened the link is the patient; stale once settled."""
     patient = await own_patient(turn, ref)
     if patient.state is not PatientState.OPENED or patient.confirmed_at is not None:
+        raise StaleButton
+    shown = await outbox.message_in_chat(turn.session, turn.account.id, turn.message_id or 0)
+    if shown is not None and patient.opened_at and shown.queued_at < patient.opened_at:
+        # It showed another account: the link was opened anew since.
         raise StaleButton
     name = words.name_of(turn.session, patient)
     if not is_them:
@@ -278,14 +319,16 @@ async def confirm(turn: Turn, ref: str, *, is_them: bool) -> None:
     await joining.join_if_ready(turn, patient)
 
 
-async def cancel(turn: Turn) -> None:
-    """Forget what was being typed."""
+async def cancel(turn: Turn, draft: str) -> None:
+    """Forget what was being typed; the button of an older screen forgets nothing."""
+    await _drafted(turn, draft)
     await turn.await_text("")
     await turn.screen("practitioner/cancelled")
 
 
-def _cancel() -> Button:
-    return Button(label="cancel", data=buttons.pack("cancel"))
+def cancel_button(draft: str) -> Button:
+    """Return the button that ends the question with this draft's reference."""
+    return Button(label="cancel", data=buttons.pack("cancel", draft))
 
 
 async def test_course(turn: Turn, patient: Patient, version: ProtocolVersion) -> None:

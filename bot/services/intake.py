@@ -42,7 +42,7 @@ async def refuse(turn: Turn, refusal: CareError) -> None:
     """Answer what cannot be done with its one sentence; nothing else of the update stays."""
     values = dict(refusal.values)
     if refusal.template == "errors/stale_button":
-        values["next_date"] = None
+        values |= {"next_date": None, "for_patient": turn.practitioner is None}
         if turn.patient is not None:
             whole = await situation.read(turn.session, turn.patient.id or 0)
             values["next_date"] = words.next_date(whole, turn.now)
@@ -77,8 +77,12 @@ async def _to_stranger(turn: Turn, template: str, values: dict[str, object]) -> 
     turn.session.add(row)
 
 
-async def apologise(turn: Turn) -> None:
-    """Say that something failed, with the phone number; what a patient sent is passed on."""
+async def apologise(turn: Turn, tapped: str = "", *, passes_on: bool = True) -> None:
+    """Say that something failed, with the phone number; what a patient sent or tapped goes on."""
     await say(turn, "errors/something_failed")
-    if turn.patient is not None and turn.message_id is not None:
-        await reports.pass_on(turn, "other")
+    if turn.patient is None or not passes_on:
+        return
+    if tapped:
+        await reports.pass_on(turn, "text", tapped)
+    elif turn.message_id is not None:
+        await reports.pass_on(turn, "other", attached=True)

@@ -14,6 +14,8 @@ PATIENT_LIFE = timedelta(hours=72)
 PRACTITIONER_LIFE = timedelta(hours=24)
 # The same name twice within this time is a double tap, not a namesake.
 SLIP = timedelta(minutes=2)
+# A button that makes a link, tapped again this soon, is one tap that did not seem to arrive.
+DOUBLE_TAP = timedelta(seconds=10)
 # 192 random bits in 32 characters; Telegram allows 64 (telegram.md 1, deep link).
 _CODE_BYTES = 24
 

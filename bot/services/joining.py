@@ -1,15 +1,18 @@
 """The patient's side of joining: is that you, consent, time zone, and then the plan begins."""
 
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bot.domain import zones
-from bot.domain.states import Lane, PatientState
+from bot.domain.protocol import Kind
+from bot.domain.states import Lane, PatientState, ReminderState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import dispatch, invitations, menus, outbox, reach, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.planning import replan
+from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import people
@@ -30,7 +33,7 @@ async def open_link(turn: Turn, code: str) -> None:
         raise CareError("link_for_patient")
     if turn.patient is not None:
         await _already(turn, turn.patient)
-        raise CareError("already_patient")
+        return
     if not await people.use_invitation(turn.session, invitation.id or 0, turn.now):
         raise CareError("link_invalid")
     patient = await people.patient(turn.session, invitation.patient_id)
@@ -46,20 +49,14 @@ async def open_link(turn: Turn, code: str) -> None:
     turn.session.add(patient)
     await turn.session.flush()
     turn.patient = patient
-    await turn.tell_patient(
-        patient,
-        "patient/hello",
-        rows=[
-            [Button(label="yes_that_is_me", data=buttons.pack("me", "yes"))],
-            [Button(label="wrong_person", data=buttons.pack("me", "no"))],
-        ],
-    )
+    await _ask_who(turn, patient)
     if turn.clinic.confirm_joining:
         await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.account.shown, turn.now)
 
 
 async def _already(turn: Turn, patient: Patient) -> None:
-    """Tell the practitioner that somebody enrolled opened a link for a new patient."""
+    """Tell both sides that somebody enrolled opened a link for a new patient; it stays good."""
+    await turn.tell_patient(patient, "errors/already_patient")
     practitioner = await turn.treating(patient)
     await turn.tell(
         practitioner,
@@ -73,6 +70,9 @@ async def _already(turn: Turn, patient: Patient) -> None:
 async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
     if turn.patient is not None:
         raise NotAllowed
+    if turn.practitioner is not None:
+        # A lead who tries the link must neither use it up nor become what it makes of others.
+        raise CareError("link_for_colleague")
     if not await people.use_invitation(turn.session, invitation.id or 0, turn.now):
         raise CareError("link_invalid")
     known = await people.practitioner_with_any_state(turn.session, turn.account.id)
@@ -126,8 +126,14 @@ async def send_link(turn: Turn, practitioner: Practitioner, patient: Patient, ad
 
 async def unlink(turn: Turn, patient: Patient) -> None:
     """Let go of the account that opened the link; the patient can be invited again."""
+    consent = await people.active_consent(turn.session, patient.id or 0, REMINDERS)
+    if consent is not None:
+        # It was the yes of somebody else.
+        consent.withdrawn_at = turn.now
+        turn.session.add(consent)
     patient.telegram_id = None
     patient.state = PatientState.INVITED
+    patient.timezone = None
     patient.opened_at = patient.consented_at = patient.confirmed_at = None
     kept = sealed.read(turn.session, patient)
     kept.pop("account", None)
@@ -142,11 +148,34 @@ def _joining(turn: Turn) -> Patient:
     return turn.patient
 
 
+async def go_on(turn: Turn) -> None:
+    """Ask again what joining waits for; nothing of the plan is said before it is complete."""
+    patient = _joining(turn)
+    if patient.consented_at is None:
+        await _ask_who(turn, patient)
+    elif patient.timezone is None:
+        await _ask_zone(turn, patient)
+    else:
+        await turn.tell_patient(patient, "patient/waiting", menu=menus.PATIENT)
+
+
+async def _ask_who(turn: Turn, patient: Patient) -> None:
+    await turn.tell_patient(
+        patient,
+        "patient/hello",
+        rows=[
+            [Button(label="yes_that_is_me", data=buttons.pack("me", "yes"))],
+            [Button(label="wrong_person", data=buttons.pack("me", "no"))],
+        ],
+    )
+
+
 async def that_is_me(turn: Turn) -> None:
     """Show the consent; nothing about the treatment is said before the yes."""
     patient = _joining(turn)
     if patient.consented_at is not None:
-        raise StaleButton
+        await go_on(turn)
+        return
     await turn.tell_patient(
         patient,
         "patient/consent",
@@ -188,10 +217,8 @@ async def read_more(turn: Turn) -> None:
 
 
 async def refuse(turn: Turn) -> None:
-    """Note the no; the clinic sees "declined" and nothing else is kept."""
+    """Note the no, also after a yes; the clinic sees "declined" and nothing else is kept."""
     patient = _joining(turn)
-    if patient.consented_at is not None:
-        raise StaleButton
     await turn.tell_patient(patient, "patient/refused")
     practitioner = await turn.treating(patient)
     await turn.tell(
@@ -200,6 +227,8 @@ async def refuse(turn: Turn) -> None:
         {"patient": words.name_of(turn.session, patient)},
         patient=patient,
     )
+    await turn.session.flush()
+    await unlink(turn, patient)
     patient.state = PatientState.DECLINED
     turn.session.add(patient)
 
@@ -208,7 +237,8 @@ async def agree(turn: Turn) -> None:
     """Store the yes with the version and language of its text, then ask for the time zone."""
     patient = _joining(turn)
     if patient.consented_at is not None:
-        raise StaleButton
+        await go_on(turn)
+        return
     written_in = turn.deps.texts.language_of(patient.language, "patient/consent")
     turn.session.add(
         Consent(
@@ -221,6 +251,10 @@ async def agree(turn: Turn) -> None:
     )
     patient.consented_at = turn.now
     turn.session.add(patient)
+    await _ask_zone(turn, patient)
+
+
+async def _ask_zone(turn: Turn, patient: Patient) -> None:
     here = turn.now.astimezone(turn.clinic_zone).time()
     await turn.tell_patient(
         patient,
@@ -271,20 +305,23 @@ async def offer_cities(turn: Turn, offset: str) -> None:
 async def take_zone(turn: Turn, choice: str) -> None:
     """Keep the patient's zone; with consent and confirmation the plan then begins."""
     patient = _consented(turn)
-    if choice == "clinic":
-        name = turn.clinic.timezone
-    else:
-        try:
-            name = zones.OFFERED[int(choice)]
-        except (ValueError, IndexError):
-            raise StaleButton from None
-    first = patient.timezone is None
+    offered = {str(number): name for number, name in enumerate(zones.OFFERED)}
+    name = turn.clinic.timezone if choice == "clinic" else offered.get(choice)
+    if name is None:
+        raise StaleButton
     patient.timezone = ZoneInfo(name).key
     turn.session.add(patient)
     if patient.state is PatientState.ACTIVE:
-        await replan(turn.session, patient.id or 0, turn.now)
-        return
-    if not await join_if_ready(turn, patient) and first:
+        whole = await replan(turn.session, patient.id or 0, turn.now)
+        await turn.tell_patient(
+            patient,
+            "patient/time_zone_kept",
+            {
+                "city": words.city(name, patient.language),
+                "next_date": words.next_date(whole, turn.now),
+            },
+        )
+    elif not await join_if_ready(turn, patient):
         await turn.tell_patient(patient, "patient/waiting", menu=menus.PATIENT)
 
 
@@ -294,8 +331,9 @@ def _consented(turn: Turn) -> Patient:
         raise StaleButton
     if patient.state not in (PatientState.OPENED, PatientState.ACTIVE):
         raise StaleButton
-    if patient.state is PatientState.ACTIVE and patient.timezone is not None:
-        # Settled; moving it later belongs to the settings, not to an old button.
+    told = patient.timezone is not None and patient.timezone != turn.clinic.timezone
+    if patient.state is PatientState.ACTIVE and told:
+        # A plan that began in the clinic's zone may still be put right; a told zone is settled.
         raise StaleButton
     return patient
 
@@ -322,10 +360,22 @@ async def join_if_ready(turn: Turn, patient: Patient) -> bool:
         "practitioner/joined",
         {
             "patient": words.name_of(turn.session, patient),
-            "card_now": any(plan.latest is not None for plan in whole.courses),
+            "card_now": _card_goes(whole, turn.now),
+            "before_session": all(plan.latest is None for plan in whole.courses),
         },
         [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
         patient=patient,
         lane=Lane.REPLY,
     )
     return True
+
+
+def _card_goes(whole: Situation, now: datetime) -> bool:
+    """Say whether a care card is due now; there is none when every limit was over before."""
+    return any(
+        row.state is ReminderState.PLANNED
+        and row.due_at is not None
+        and row.due_at <= now
+        and Kind.CARD in whole.plan_of(row.visit_id).protocol.step(row.step).kinds
+        for row in whole.reminders
+    )

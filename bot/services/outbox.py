@@ -11,6 +11,8 @@ from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services.deps import new_ref
 from bot.storage import sealed
+from bot.storage.queries import outbox as queries
+from bot.storage.queries import plans
 from bot.storage.tables import Message, Patient, Practitioner
 
 Rows = Sequence[Sequence[Button]]
@@ -135,6 +137,15 @@ async def relay(
         due_at=now,
     )
     return await _add(session, row, None, ())
+
+
+async def prove_delivered(
+    session: AsyncSession, message: Message, telegram_message_id: int | None, now: datetime
+) -> None:
+    """Take a message whose button was tapped as sent, its reminders too; its repeat never goes."""
+    if await queries.prove(session, message.id or 0, telegram_message_id, now):
+        await plans.prove_reminders(session, message.id or 0, now)
+        await session.refresh(message)
 
 
 async def _add(

@@ -1,6 +1,7 @@
 """Keeping a patient's reminders in step with the facts: the unsent moves, the sent stays."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -45,7 +46,7 @@ async def replan(session: AsyncSession, patient_id: int, now: datetime) -> Situa
         delivered=_settled(situation),
         now=now,
     )
-    wanted = {(step.visit, step.step.id): step for step in planned}
+    wanted = {(step.visit, step.step.id): _asked_not_to(situation, step) for step in planned}
     unfinished: set[tuple[str, str]] = set()
     for row in situation.reminders:
         key = (situation.visit(row.visit_id).ref, row.step)
@@ -58,6 +59,8 @@ async def replan(session: AsyncSession, patient_id: int, now: datetime) -> Situa
         elif step.due_at is None and step.reason is not None:
             _finish(row, step.reason, now)
         else:
+            # Dated anew after a move, it is of the new round: it does not come twice for one date.
+            row.round = max(row.round, situation.visit(row.visit_id).round)
             _follow(row, step, now)
         session.add(row)
     # A round is closed before the next one opens: the database allows one unfinished row a step.
@@ -73,6 +76,12 @@ async def replan(session: AsyncSession, patient_id: int, now: datetime) -> Situa
         session.add(row)
     await session.flush()
     return await situations.read(session, patient_id)
+
+
+def _asked_not_to(situation: Situation, step: Planned) -> Planned:
+    """Return the step as it is, or as declined when it asks to book and the patient said no."""
+    declined = not situation.patient.booking_requests and Kind.BOOK in step.step.kinds
+    return replace(step, reason=step.reason or Reason.DECLINED) if declined else step
 
 
 async def _take_back(session: AsyncSession, situation: Situation) -> None:
@@ -97,12 +106,12 @@ async def _take_back(session: AsyncSession, situation: Situation) -> None:
 
 
 def _settled(situation: Situation) -> list[Delivered]:
-    """Return the steps that the planner leaves alone; those that reached the patient count."""
-    settled: dict[tuple[str, str], Delivered] = {}
+    """Return the steps that the planner leaves alone, and what else counts under the caps."""
+    settled: list[Delivered] = []
     sessions = {visit.id: visit.ref for visit in situation.visits}
-    for row in sorted(situation.reminders, key=lambda each: each.round):
+    newest = _rounds(situation)
+    for row in situation.reminders:
         visit = situation.visit(row.visit_id)
-        key = (visit.ref, row.step)
         handed_over = row.state is ReminderState.PLANNED and row.message_id is not None
         may_come_again = not handed_over and (
             row.state is ReminderState.PLANNED
@@ -114,19 +123,25 @@ def _settled(situation: Situation) -> list[Delivered]:
             )
         )
         at = row.final_at or row.due_at
-        if may_come_again or at is None:
-            settled.pop(key, None)
+        reached = handed_over or row.state is ReminderState.SENT
+        # After a move was taken back, what was delivered for the first date holds again.
+        current = row.round == newest[visit.ref, row.step] or (reached and row.round == visit.round)
+        past = may_come_again or not current
+        if at is None or (past and not reached):
             continue
-        settled[key] = Delivered(
-            visit=visit.ref,
-            step=row.step,
-            session=sessions[row.session_id],
-            day=schedule.local_date(at, situation.zone),
-            # What never reached the patient stays settled but takes no place under the caps.
-            unasked=not row.asked and (handed_over or row.state is ReminderState.SENT),
-            group=None if row.message_id is None else str(row.message_id),
+        settled.append(
+            Delivered(
+                # A round that is over keeps no step from coming again, but what reached the
+                # patient counts under the caps.
+                visit=f"{visit.ref} {row.round}" if past else visit.ref,
+                step=row.step,
+                session=sessions[row.session_id],
+                day=schedule.local_date(at, situation.zone),
+                unasked=not row.asked and reached,
+                group=None if row.message_id is None else str(row.message_id),
+            )
         )
-    return list(settled.values())
+    return settled
 
 
 def _moved(situation: Situation, visit: Visit, row: Reminder) -> bool:
@@ -225,8 +240,9 @@ def _why_unwanted(situation: Situation, row: Reminder) -> Reason:
         return Reason.VISIT_CANCELLED
     if visit in plan.earlier:
         return Reason.NEW_SESSION
-    if visit.state is VisitState.DONE and row.step in _visit_steps(plan.protocol.steps):
-        return Reason.VISIT_DONE
+    if row.step in _visit_steps(plan.protocol.steps):
+        done = visit.state is VisitState.DONE
+        return Reason.VISIT_DONE if done else Reason.VISIT_MOVED
     return Reason.CORRECTED
 
 

@@ -19,6 +19,8 @@ from bot.storage.tables import ProtocolVersion
 
 _SESSION, _NEXT = "session", "next"
 _MONTH_DAYS = 28
+# What a preview may not know; a wrong date would be worse than none.
+_DATES = ("visit_date", "visit_time", "target_date")
 
 SAMPLE_CLINIC: Mapping[str, Any] = {
     "sender": "Lumen",
@@ -190,18 +192,18 @@ def sample_values(
     t24 = given.done_at + timedelta(hours=24)
     first_day = done_date + timedelta(days=1)
     day = at.astimezone(zone).date()
-    visit_at = given.next_visit_at or given.done_at
-    target = given.target or done_date
+    unset = {key: catalogue.label(language, "unset", key) for key in _DATES}
+    visit_at = None if given.next_visit_at is None else given.next_visit_at.astimezone(zone)
     return dict(SAMPLE_CLINIC) | {
         "limits": words.limit_groups(catalogue, language, zone, ends, at),
         "ended": [catalogue.label(language, "limits", limit) for limit in ends if limit in lifted],
         "still": words.limit_groups(catalogue, language, zone, ends, after),
         "t24": dates.moment(t24, zone, language),
         "t24_past": t24 <= at,
-        "visit_date": dates.day(visit_at.astimezone(zone).date(), language),
-        "visit_time": dates.clock(visit_at.astimezone(zone).time()),
+        "visit_date": dates.day(visit_at.date(), language) if visit_at else unset["visit_date"],
+        "visit_time": dates.clock(visit_at.time()) if visit_at else unset["visit_time"],
         "clinic_city": None,
-        "target_date": dates.day(target, language),
+        "target_date": dates.day(given.target, language) if given.target else unset["target_date"],
         "n_months": max(1, (day - done_date).days // _MONTH_DAYS),
         "corrected": False,
         "late": False,

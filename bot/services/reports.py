@@ -1,25 +1,31 @@
 """Whatever a patient says reaches a person: trouble, texts, photos, voice, anything else."""
 
+from datetime import timedelta
 from typing import Any
 
+from bot.domain import typed
 from bot.domain.states import Lane, Level, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services import outbox, situation, words
 from bot.services.deps import new_ref
 from bot.services.enrolling import lead_or_practitioner
-from bot.services.errors import StaleButton
+from bot.services.errors import CareError, StaleButton
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import alerts, people
 from bot.storage.tables import Alert, Patient, Practitioner
 
 _QUOTED = 3000
+# The same report within this time is a second tap of the same finger.
+SAME_TAP = timedelta(seconds=10)
+ALBUM = "album"
 
 
 def _patient(turn: Turn) -> Patient:
     if turn.patient is None:
-        raise StaleButton
+        # Whoever looks for help here reads the phone numbers at least.
+        raise CareError("no_invitation")
     return turn.patient
 
 
@@ -35,7 +41,17 @@ async def something_wrong(turn: Turn) -> None:
     patient = _patient(turn)
     await turn.tell_patient(patient, "patient/emergency_numbers", lane=Lane.DANGER)
     await turn.await_text("report")
-    await raise_alert(turn, patient, Level.URGENT, "something_wrong")
+    if not await _just_reported(turn, patient):
+        await raise_alert(turn, patient, Level.URGENT, "something_wrong")
+
+
+async def _just_reported(turn: Turn, patient: Patient) -> bool:
+    return any(
+        alert.patient_id == patient.id
+        and alert.level is Level.URGENT
+        and turn.now - alert.opened_at < SAME_TAP
+        for alert in await alerts.open_of_clinic(turn.session, patient.clinic_id)
+    )
 
 
 async def raise_alert(
@@ -113,6 +129,7 @@ async def acknowledge(turn: Turn, ref: str) -> None:
     patient = await people.patient(turn.session, alert.patient_id)
     first = await alerts.acknowledge(turn.session, alert.id or 0, practitioner.id or 0, turn.now)
     owner = practitioner
+    await turn.session.refresh(alert)
     if not first and alert.acked_by is not None:
         owner = await people.practitioner(turn.session, alert.acked_by)
     await turn.tell(
@@ -136,20 +153,31 @@ async def acknowledge(turn: Turn, ref: str) -> None:
         )
 
 
-async def pass_on(turn: Turn, kind: str, text: str = "") -> None:
+async def pass_on(
+    turn: Turn, kind: str, text: str = "", *, attached: bool = False, album: str = ""
+) -> None:
     """Pass anything a patient sent to their practitioner, and answer with the phone numbers.
 
-    ``kind`` is ``text``, ``photo``, ``voice`` or ``other``; a text is quoted, the rest is copied. A
-    text with an emergency word raises an urgent alert too: words can raise a level, never lower it.
+    ``kind`` is a key of the labels' ``sent_kinds``; a text is quoted, what it is ``attached`` to is
+    copied, and of one ``album`` the first is announced and answered. A text with an emergency word
+    raises an urgent alert too: words can raise a level, never lower it.
     """
     patient = _patient(turn)
-    awaiting, _ = await turn.awaiting()
-    if awaiting:
+    awaiting, notes = await turn.awaiting()
+    if album and awaiting == ALBUM and notes.get(ALBUM) == album and not text:
+        for practitioner in await _responders(turn, patient, Level.TELL_CLINIC):
+            await _copy(turn, practitioner, patient, None)
+        return
+    if album:
+        await turn.await_text(ALBUM, album=album)
+    elif awaiting:
         await turn.await_text("")
     urgent = bool(text) and has_emergency_word(turn, text)
     if urgent:
         await turn.tell_patient(patient, "patient/emergency_numbers", lane=Lane.DANGER)
         await raise_alert(turn, patient, Level.URGENT, "emergency_word")
+    # A text longer than the quotation is copied whole.
+    copied = turn.message_id is not None and (attached or not 0 < len(text) <= _QUOTED)
     practitioners = await _responders(turn, patient, Level.URGENT if urgent else Level.TELL_CLINIC)
     for practitioner in practitioners:
         heading = await turn.tell(
@@ -159,6 +187,7 @@ async def pass_on(turn: Turn, kind: str, text: str = "") -> None:
                 "patient": words.name_of(turn.session, patient),
                 "kind": turn.deps.catalogue.label(turn.clinic.language, "sent_kinds", kind),
                 "quoted": text[:_QUOTED] or None,
+                "copied": copied,
                 "edited": kind == "edited",
                 "is_test": patient.is_test,
             },
@@ -166,27 +195,32 @@ async def pass_on(turn: Turn, kind: str, text: str = "") -> None:
             patient=patient,
             lane=Lane.DANGER,
         )
-        # A long text is copied whole: the quotation above it is cut.
-        whole_text_quoted = bool(text) and len(text) <= _QUOTED
-        if turn.message_id is not None and heading is not None and not whole_text_quoted:
-            await outbox.relay(
-                turn.session,
-                practitioner,
-                patient,
-                turn.message_id,
-                turn.now,
-                language=turn.clinic.language,
-                follows_id=heading.id,
-            )
+        if copied and heading is not None:
+            await _copy(turn, practitioner, patient, heading.id)
     if not urgent:
-        shown = {"text": "text", "photo": "photo", "voice": "voice"}.get(kind, "other")
+        shown = "text" if kind == "edited" else kind
         await turn.tell_patient(patient, f"patient/{shown}_passed", rows=[_wrong_row()])
+
+
+async def _copy(
+    turn: Turn, practitioner: Practitioner, patient: Patient, follows_id: int | None
+) -> None:
+    if turn.message_id is not None:
+        await outbox.relay(
+            turn.session,
+            practitioner,
+            patient,
+            turn.message_id,
+            turn.now,
+            language=turn.clinic.language,
+            follows_id=follows_id,
+        )
 
 
 def has_emergency_word(turn: Turn, text: str) -> bool:
     """Say whether a text holds one of the words that raise it to urgent (clinical.md 4)."""
-    lowered = " ".join(text.lower().split())
-    return any(word in lowered for word in turn.deps.catalogue.words(turn.language, "emergency"))
+    said = typed.simplified(text)
+    return any(word in said for word in turn.deps.catalogue.words(turn.language, "emergency"))
 
 
 async def ask_clinic(turn: Turn) -> None:

@@ -1,5 +1,6 @@
 """What a practitioner looks at: today, the patients, one patient's card, plan and messages."""
 
+from collections.abc import Sequence
 from datetime import time, timedelta
 from typing import Any
 
@@ -7,7 +8,17 @@ from bot.domain.states import CourseState, PatientState, ReminderState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import control, enrolling, menus, preview, situation, words
+from bot.services import (
+    actions,
+    control,
+    enrolling,
+    invitations,
+    joining,
+    menus,
+    preview,
+    situation,
+    words,
+)
 from bot.services.errors import StaleButton
 from bot.services.planning import replan
 from bot.services.situation import Situation
@@ -15,10 +26,17 @@ from bot.services.turn import Turn
 from bot.storage.queries import alerts, outbox, people, plans
 from bot.storage.tables import Patient, Reminder
 
+# What a screen lists at most: more would not fit into one message.
 _ROWS = 12
 _SENT = 15
+_VISITS = 36
+_NAMES = 12
+_NAME = 24
+_PAGE = 20
+_LAST_PAGE = 10_000
 PAUSES = (3, 7, 14)
-_FOR_EVER_DAYS = 3650
+# Who can be given a new link.
+_LINKABLE = (PatientState.INVITED, PatientState.DECLINED, PatientState.UNREACHABLE)
 
 
 async def show_menu(turn: Turn) -> None:
@@ -26,6 +44,17 @@ async def show_menu(turn: Turn) -> None:
     practitioner = enrolling.lead_or_practitioner(turn)
     await turn.await_text("")
     await turn.tell(practitioner, "practitioner/menu", menu=menus.PRACTITIONER)
+
+
+async def cannot_read(turn: Turn, album: str) -> None:
+    """Answer what is no text, once for all pictures of an album; what was asked stays asked."""
+    practitioner = enrolling.lead_or_practitioner(turn)
+    awaiting, notes = await turn.awaiting()
+    if album and notes.get("album") == album:
+        return
+    if album:
+        await turn.await_text(awaiting, **(notes | {"album": album}))
+    await turn.tell(practitioner, "errors/not_understood_practitioner")
 
 
 async def show_help(turn: Turn) -> None:
@@ -49,47 +78,38 @@ async def show_help(turn: Turn) -> None:
 async def show_today(turn: Turn) -> None:
     """Show who needs somebody today: open reports, visits, people not joined, nothing booked."""
     enrolling.lead_or_practitioner(turn)
+    await turn.await_text("")
     language, zone = turn.clinic.language, turn.clinic_zone
     day = turn.now.astimezone(zone).date()
     start, end = to_utc(day, time(), zone), to_utc(day + timedelta(days=1), time(), zone)
-    visits = await plans.visits_between(turn.session, turn.clinic.id or 0, start, end)
-    waiting = await alerts.open_of_clinic(turn.session, turn.clinic.id or 0)
-    lines, refs = [], {}
-    for visit in visits:
+    refs: dict[str, str] = {}
+    reports = await _open_reports(turn, refs)
+    lines = []
+    for visit in await plans.visits_between(turn.session, turn.clinic.id or 0, start, end):
         patient = await people.patient(turn.session, visit.patient_id)
         at = visit.done_at or visit.planned_at or turn.now
         state = "confirmed" if visit.confirmed_at else visit.state.value
         lines.append(
             {
                 "when": dates.clock(at.astimezone(zone).time()),
-                "patient": words.name_of(turn.session, patient),
+                "patient": _listed(turn, patient, refs),
                 "state": turn.deps.catalogue.label(language, "visit_states", state),
             }
         )
-        refs[patient.ref] = words.name_of(turn.session, patient)
-    reports = []
-    for alert in waiting:
-        patient = await people.patient(turn.session, alert.patient_id)
-        if patient.is_test:
-            continue
-        reports.append(
-            {
-                "patient": words.name_of(turn.session, patient),
-                "when": dates.moment(alert.opened_at, zone, language),
-                "level": turn.deps.catalogue.label(language, "levels", alert.level.value),
-            }
-        )
-        refs[patient.ref] = words.name_of(turn.session, patient)
-    not_joined, to_book, unreached = await _people_to_look_at(turn, refs)
+    waiting = await people.patients_in(
+        turn.session, turn.clinic.id or 0, (PatientState.INVITED, PatientState.OPENED)
+    )
+    lost = await people.patients_in(turn.session, turn.clinic.id or 0, (PatientState.UNREACHABLE,))
+    to_book = await plans.patients_to_book(turn.session, turn.clinic.id or 0, start, day)
     await turn.screen(
         "practitioner/today",
         {
             "day": dates.day(day, language),
-            "visits": lines,
+            "visits": lines[:_VISITS],
             "reports": reports,
-            "not_joined": not_joined,
-            "to_book": to_book,
-            "unreached": unreached,
+            "unreached": _names(turn, lost, refs),
+            "not_joined": _names(turn, waiting, refs),
+            "to_book": _names(turn, to_book, refs),
         },
         [
             *[
@@ -101,67 +121,85 @@ async def show_today(turn: Turn) -> None:
     )
 
 
-async def _people_to_look_at(
-    turn: Turn, refs: dict[str, str]
-) -> tuple[list[str], list[str], list[str]]:
-    """Return who has not joined, who has no next date at all, and who cannot be reached."""
-    not_joined, to_book, unreached = [], [], []
-    for patient in await people.patients(turn.session, turn.clinic.id or 0):
-        name = words.name_of(turn.session, patient)
-        if patient.state in (PatientState.INVITED, PatientState.OPENED):
-            not_joined.append(name)
-        elif patient.state is PatientState.UNREACHABLE:
-            unreached.append(name)
-        elif patient.state is PatientState.ACTIVE and await _nothing_next(turn, patient):
-            to_book.append(name)
-        else:
+async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, str]]:
+    language = turn.clinic.language
+    reports = []
+    for alert in await alerts.open_of_clinic(turn.session, turn.clinic.id or 0):
+        patient = await people.patient(turn.session, alert.patient_id)
+        if patient.is_test:
             continue
-        refs.setdefault(patient.ref, name)
-    return not_joined, to_book, unreached
+        reports.append(
+            {
+                "patient": _listed(turn, patient, refs),
+                "when": dates.moment(alert.opened_at, turn.clinic_zone, language),
+                "level": turn.deps.catalogue.label(language, "levels", alert.level.value),
+            }
+        )
+    return reports[:_NAMES]
 
 
-async def _nothing_next(turn: Turn, patient: Patient) -> bool:
-    """Say whether a course has neither a booked visit nor a planned date to book for."""
-    whole = await situation.read(turn.session, patient.id or 0)
-    return any(
-        plan.course.state is CourseState.ACTIVE
-        and plan.latest is not None
-        and plan.booked is None
-        and plan.latest.target_date is None
-        for plan in whole.courses
-    )
+def _listed(turn: Turn, patient: Patient, refs: dict[str, str]) -> str:
+    """Return the name for a list, cut where it would crowd others out; its card gets a button."""
+    name = words.name_of(turn.session, patient)
+    shown = name if len(name) <= _NAME else f"{name[:_NAME]}\N{HORIZONTAL ELLIPSIS}"
+    refs.setdefault(patient.ref, shown)
+    return shown
 
 
-async def show_patients(turn: Turn) -> None:
-    """List the clinic's patients, newest first, each opening their card."""
+def _names(turn: Turn, found: Sequence[Patient], refs: dict[str, str]) -> list[str]:
+    names = [_listed(turn, patient, refs) for patient in found[:_NAMES]]
+    if len(found) <= _NAMES:
+        return names
+    form = turn.deps.catalogue.label(turn.clinic.language, "forms", "more")
+    return [*names, form.format(count=len(found) - _NAMES)]
+
+
+async def show_patients(turn: Turn, page: str = "0") -> None:
+    """List the clinic's patients, newest first, page by page; each opens their card."""
     enrolling.lead_or_practitioner(turn)
-    found = await people.patients(turn.session, turn.clinic.id or 0)
+    if not page.isdecimal():
+        raise StaleButton
+    await turn.await_text("")
+    at = min(int(page), _LAST_PAGE)
+    found = await people.patients(
+        turn.session, turn.clinic.id or 0, limit=_PAGE + 1, offset=at * _PAGE
+    )
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
+    form = catalogue.label(language, "forms", "patient_line")
     rows = [
         [
             Button(
-                text=turn.deps.catalogue.label(
-                    turn.clinic.language, "forms", "patient_line"
-                ).format(
+                text=form.format(
                     name=words.name_of(turn.session, patient),
-                    state=turn.deps.catalogue.label(
-                        turn.clinic.language, "patient_states", patient.state.value
-                    ),
+                    state=catalogue.label(language, "patient_states", patient.state.value),
                 ),
                 data=buttons.pack("card", patient.ref),
             )
         ]
-        for patient in found
+        for patient in found[:_PAGE]
     ]
+    turning = []
+    if at:
+        turning.append(Button(label="previous_page", data=buttons.pack("patients", str(at - 1))))
+    if len(found) > _PAGE:
+        turning.append(Button(label="next_page", data=buttons.pack("patients", str(at + 1))))
     await turn.screen(
         "practitioner/patients",
         {"count": len(found)},
-        [*rows, [Button(label="new_patient_button", data=buttons.pack("new"))]],
+        [
+            *rows,
+            *([turning] if turning else []),
+            [Button(label="new_patient_button", data=buttons.pack("new"))],
+        ],
     )
 
 
 async def show_card(turn: Turn, ref: str) -> None:
     """Show one patient: treatment, day, limits, next visit, what comes next, what can be done."""
     patient = await enrolling.own_patient(turn, ref)
+    # Whoever looks at a card has left the question that was asked before: a date typed now must
+    # not reach another patient.
+    await turn.await_text("")
     whole = await situation.read(turn.session, patient.id or 0)
     await turn.screen(
         "practitioner/card", _card_values(turn, whole), _card_rows(whole), patient=patient
@@ -196,17 +234,14 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
             }
         )
     upcoming = words.next_reminder(whole, turn.now)
-    paused = patient.paused_until
     return {
         "patient": words.name_of(turn.session, patient),
         "state": catalogue.label(language, "patient_states", patient.state.value),
         "courses": courses,
         "limits": words.limit_groups(catalogue, language, whole.zone, whole.limits(), turn.now),
         "next_message": _line(turn, whole, upcoming) if upcoming is not None else None,
-        "paused": paused is not None,
-        "paused_until": dates.day(paused.astimezone(whole.zone).date(), language)
-        if paused is not None and paused - turn.now < timedelta(days=_FOR_EVER_DAYS - 1)
-        else None,
+        "paused": patient.paused_until is not None,
+        "paused_until": control.last_day_of_pause(whole, language),
     }
 
 
@@ -232,7 +267,7 @@ def _card_rows(whole: Situation) -> list[list[Button]]:
         rows.append([button("resume_plan", "presume")])
     elif patient.state is PatientState.ACTIVE and active:
         rows.append([button("pause_plan", "ppause"), button("stop_plan", "pstop")])
-    if patient.state in (PatientState.INVITED, PatientState.DECLINED):
+    if patient.state in _LINKABLE:
         rows.append([button("new_link", "link")])
     if patient.state is PatientState.OPENED and patient.confirmed_at is None:
         rows.append([button("it_is_them", "confirm", "yes"), button("not_them", "confirm", "no")])
@@ -288,6 +323,9 @@ async def show_sent(turn: Turn, ref: str) -> None:
             "when": dates.moment(message.sent_at or message.queued_at, turn.clinic_zone, language),
             "what": _title(turn, message.template),
             "state": catalogue.label(language, "message_states", message.state.value),
+            "reason": catalogue.label(language, "reasons", message.reason.value)
+            if message.reason is not None
+            else None,
         }
         for message in reversed(sent)
     ]
@@ -334,8 +372,15 @@ async def pause(turn: Turn, ref: str, days: str) -> None:
     patient = await enrolling.own_patient(turn, ref)
     if patient.state is not PatientState.ACTIVE or days not in {"0", *map(str, PAUSES)}:
         raise StaleButton
-    await control.pause_for(turn, patient, int(days) or _FOR_EVER_DAYS)
+    before = _pause_before(patient)
+    await control.pause_for(turn, patient, int(days))
+    await actions.note(turn, patient, actions.Kind.PAUSED, before=before)
     await show_card(turn, ref)
+
+
+def _pause_before(patient: Patient) -> dict[str, str | None]:
+    until = patient.paused_until
+    return {"paused_until": until.isoformat() if until is not None else None}
 
 
 async def resume(turn: Turn, ref: str) -> None:
@@ -343,9 +388,11 @@ async def resume(turn: Turn, ref: str) -> None:
     patient = await enrolling.own_patient(turn, ref)
     if patient.paused_until is None:
         raise StaleButton
+    before = _pause_before(patient)
     patient.paused_until = None
     turn.session.add(patient)
     await replan(turn.session, patient.id or 0, turn.now)
+    await actions.note(turn, patient, actions.Kind.RESUMED, before=before)
     await show_card(turn, ref)
 
 
@@ -370,6 +417,7 @@ async def stop_course(turn: Turn, ref: str) -> None:
         course.state = CourseState.STOPPED
         turn.session.add(course)
     await replan(turn.session, patient.id or 0, turn.now)
+    await actions.note(turn, patient, actions.Kind.STOPPED)
     if patient.state is PatientState.ACTIVE:
         await turn.tell_patient(patient, "patient/course_stopped")
     await turn.screen(
@@ -381,12 +429,16 @@ async def stop_course(turn: Turn, ref: str) -> None:
 
 
 async def new_link(turn: Turn, ref: str) -> None:
-    """Make a new link for somebody who has not joined; the old one stops working."""
+    """Make a new link for somebody who has not joined, or has another account now.
+
+    The old link stops working, and an account that was linked is let go.
+    """
     patient = await enrolling.own_patient(turn, ref)
-    if patient.state not in (PatientState.INVITED, PatientState.DECLINED):
+    if patient.state not in _LINKABLE:
         raise StaleButton
-    if patient.state is PatientState.DECLINED:
-        patient.telegram_id = None
-        patient.state = PatientState.INVITED
-        turn.session.add(patient)
+    latest = await people.latest_invitation_at(turn.session, patient.id or 0)
+    if latest is not None and turn.now - latest < invitations.DOUBLE_TAP:
+        raise StaleButton
+    if patient.state is not PatientState.INVITED:
+        await joining.unlink(turn, patient)
     await enrolling.show_link(turn, patient)

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain import protocol as protocols
 from bot.domain.limits import strictest
 from bot.domain.protocol import Protocol
 from bot.domain.schedule import VisitFacts, limit_ends
@@ -138,7 +137,6 @@ async def read(session: AsyncSession, patient_id: int) -> Situation:
 async def _course_plan(
     session: AsyncSession, course: Course, visits: Sequence[Visit]
 ) -> CoursePlan:
-    version = await plans.protocol_version(session, course.protocol_version_id)
     own = [visit for visit in visits if visit.course_id == course.id]
     done = sorted(
         (visit for visit in own if visit.state is VisitState.DONE and visit.done_at is not None),
@@ -147,7 +145,7 @@ async def _course_plan(
     booked = [visit for visit in own if visit.state is VisitState.PLANNED]
     return CoursePlan(
         course=course,
-        protocol=protocols.parse(version.name, version.content, f"protocols/{version.name}"),
+        protocol=await plans.protocol(session, course.protocol_version_id),
         latest=done[-1] if done else None,
         booked=booked[-1] if booked else None,
         earlier=tuple(done[:-1]),

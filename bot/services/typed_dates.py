@@ -15,11 +15,15 @@ _FORMS = (
     re.compile(rf"^(?P<word>[a-z]+)\s+{_CLOCK}$"),
     re.compile(rf"^(?P<year>\d{{4}})-(?P<month>\d{{1,2}})-(?P<day>\d{{1,2}})[t\s]+{_CLOCK}$"),
     re.compile(
-        rf"^(?P<day>\d{{1,2}})[./](?P<month>\d{{1,2}})[./]?(?P<year>\d{{4}})?,?\s+{_CLOCK}$"
+        r"^(?P<day>\d{1,2})[./](?P<month>\d{1,2})[./]?(?P<year>\d{4}|\d{2})?,?\s+(?:at\s+)?"
+        rf"{_CLOCK}$"
     ),
 )
+_CENTURY = 2000
 _LONGEST_PAST = timedelta(days=28)
-_LONGEST_AHEAD = timedelta(days=730)
+# Both together are less than a year: a date typed with the wrong year is always out of reach,
+# and one without a year has one meaning only.
+_LONGEST_AHEAD = timedelta(days=300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def read(typed: str, zone: ZoneInfo, now: datetime, words: dict[str, int]) -> Mo
     """Return the instant that ``typed`` means on the clinic's clock.
 
     ``words`` maps words such as "today" to days from now. Raises ``CareError`` for a date or time
-    that does not exist, lies more than 28 days back or more than two years ahead.
+    that does not exist, lies more than 28 days back or more than 300 days ahead.
     """
     text = " ".join(typed.lower().split())
     match = next((found for form in _FORMS if (found := form.match(text))), None)
@@ -53,11 +57,13 @@ def read(typed: str, zone: ZoneInfo, now: datetime, words: dict[str, int]) -> Mo
     parts = match.groupdict()
     today = now.astimezone(zone).date()
     try:
-        day = _day(parts, today, words)
-        at = to_utc(day, time(int(parts["hour"]), int(parts["minute"])), zone)
-    except (ValueError, KeyError):
+        clock = time(int(parts["hour"]), int(parts["minute"]))
+        at = to_utc(_day(parts, today, words), clock, zone)
+    except (ValueError, KeyError, OverflowError):
         raise CareError("impossible_date", {"typed": typed[:40]}) from None
-    if at < now - _LONGEST_PAST or at > now + _LONGEST_AHEAD:
+    # In the hour that the clocks skip in spring no session ends and no visit begins.
+    skipped = at.astimezone(zone).time() != clock
+    if skipped or not now - _LONGEST_PAST <= at <= now + _LONGEST_AHEAD:
         raise CareError("impossible_date", {"typed": typed[:40]})
     return MomentTyped(at, past=at <= now)
 
@@ -70,13 +76,17 @@ def _day(parts: dict[str, str | None], today: date, words: dict[str, int]) -> da
     year = parts.get("year")
     day, month = int(parts["day"] or ""), int(parts["month"] or "")
     if year:
-        return date(int(year), month, day)
-    # Without a year the nearest such date is meant: in January "28.12." is last month's.
-    near = [_dated(today.year + shift, month, day) for shift in (-1, 0, 1)]
-    known = [each for each in near if each is not None]
-    if not known:
+        return date(int(year) + (_CENTURY if len(year) == 2 else 0), month, day)
+    within = (
+        each
+        for shift in (-1, 0, 1)
+        if (each := _dated(today.year + shift, month, day)) is not None
+        and today - _LONGEST_PAST <= each <= today + _LONGEST_AHEAD
+    )
+    found = next(within, None)
+    if found is None:
         raise ValueError(parts["day"])
-    return min(known, key=lambda each: abs((each - today).days))
+    return found
 
 
 def _dated(year: int, month: int, day: int) -> date | None:

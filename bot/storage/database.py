@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bot.domain.protocol import Protocol
 from bot.storage.vault import Vault
 
 BUSY_TIMEOUT_MS = 5000
@@ -74,11 +75,13 @@ class Database:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._lock = _WriteLock()
+        # Parsed protocols by their stored row: a version's content never changes.
+        self._protocols: dict[int, Protocol] = {}
         if self.is_sqlite:
             self._writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(url, size=_READERS, begin="BEGIN")
         else:
-            self._writer = create_async_engine(url, pool_size=10, pool_pre_ping=True)
+            self._writer = _postgres_engine(url)
             self._reader = self._writer
 
     @asynccontextmanager
@@ -107,6 +110,7 @@ class Database:
     def _session(self, engine: AsyncEngine) -> AsyncSession:
         session = AsyncSession(engine, expire_on_commit=False)
         session.info["vault"] = self.vault
+        session.info["protocols"] = self._protocols
         return session
 
     async def close(self) -> None:
@@ -116,6 +120,11 @@ class Database:
             await self._reader.dispose()
 
 
+def _postgres_engine(url: str) -> AsyncEngine:
+    # Bound values stay out of error texts, and so out of logs.
+    return create_async_engine(url, pool_size=10, pool_pre_ping=True, hide_parameters=True)
+
+
 def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
@@ -123,6 +132,7 @@ def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=60,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -153,7 +163,7 @@ def schema_engine(url: str) -> AsyncEngine:
     Left alone, SQLite's driver would begin no transaction for ``CREATE TABLE``.
     """
     if sqlite_file(url) is None:
-        return create_async_engine(url)
+        return _postgres_engine(url)
     return _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing what is sealed through the session's vault: a row's column, the key's mark."""
+"""Reading and writing what the session's vault seals: a row's column, the mark of the key."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -52,6 +52,4 @@ async def put_key_mark(session: AsyncSession) -> None:
 async def check_key(session: AsyncSession) -> None:
     """Raise ``VaultError`` when no key in the key file belongs to this database."""
     mark = await session.get(Vital, _KEY_MARK)
-    _vault(session).open(
-        bytes.fromhex(mark.value) if mark else None, table="vital", ref=_KEY_MARK
-    )
+    _vault(session).open(bytes.fromhex(mark.value) if mark else None, table="vital", ref=_KEY_MARK)

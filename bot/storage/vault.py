@@ -69,15 +69,15 @@ def open_key_file(path: Path) -> Vault:
     """Return the vault of the keys in ``path``, one a line, newest first; raises ``VaultError``."""
     try:
         mode = path.stat().st_mode
-        lines = path.read_text(encoding="ascii").split()
+        lines = path.read_bytes().split()
     except OSError as error:
         raise VaultError(f"the key file {path} cannot be read ({error.strerror})") from error
     if mode & 0o077:
         raise VaultError(f"the key file {path} is open to other accounts; run: chmod 600 {path}")
     try:
         keys = [base64.urlsafe_b64decode(line) for line in lines]
-    except (binascii.Error, ValueError) as error:
-        raise VaultError(f"the key file {path} holds a line that is no key") from error
-    if any(len(key) != _KEY_BYTES for key in keys):
+    except binascii.Error:
+        keys = []
+    if not keys or any(len(key) != _KEY_BYTES for key in keys):
         raise VaultError(f"the key file {path} holds a line that is no key")
     return Vault(keys)

@@ -1,5 +1,6 @@
-"""Updates that Telegram posts to us: committed before the 200."""
+"""Updates that Telegram posts to us: committed before the 200, and watched over in between."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,9 +9,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from telegram import Bot
+from telegram.error import InvalidToken, TelegramError
+
+from bot.clock import Clock
 
 PATH = "/telegram/{rest:path}"
 LONGEST_BODY = 1_000_000
+_LOOK_EVERY_S = 30.0
 _HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
 Receive = Callable[[Sequence[dict[str, Any]]], Awaitable[int]]
@@ -31,11 +37,49 @@ def route(secret: str, receive: Receive) -> Route:
                 return Response(status_code=413)
         try:
             update = json.loads(bytes(body))
-        except ValueError:
+        except (ValueError, RecursionError):
             return Response(status_code=400)
-        if not isinstance(update, dict) or not isinstance(update.get("update_id"), int):
+        if not isinstance(update, dict) or type(update.get("update_id")) is not int:
             return Response(status_code=400)
         await receive([update])
         return Response(status_code=200)
 
     return Route(PATH, post, methods=["POST"])
+
+
+class Watch:
+    """Asks now and then whether Telegram is there and still posts to us: nothing polls here."""
+
+    def __init__(self, telegram_bot: Bot, url: str, clock: Clock) -> None:
+        """Watch over the webhook at ``url``."""
+        self._bot = telegram_bot
+        self._url = url
+        self._clock = clock
+        self._stopping = asyncio.Event()
+        self.trouble: str | None = None
+        self.last_ok_s: float | None = None
+
+    async def run(self) -> None:
+        """Look until :meth:`stop`."""
+        while not self._stopping.is_set():
+            await self.look()
+            try:
+                await asyncio.wait_for(self._stopping.wait(), _LOOK_EVERY_S)
+            except TimeoutError:
+                continue
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopping.set()
+
+    async def look(self) -> None:
+        """Find out: ``unreachable``, ``refused``, or ``webhook`` if it is another's."""
+        try:
+            info = await self._bot.get_webhook_info()
+        except InvalidToken:
+            self.trouble = "refused"
+        except TelegramError:
+            self.trouble = "unreachable"
+        else:
+            self.trouble = None if info.url == self._url else "webhook"
+            self.last_ok_s = self._clock.monotonic()

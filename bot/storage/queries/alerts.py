@@ -29,6 +29,16 @@ async def acknowledge(
     return first.rowcount == 1
 
 
+async def any_open(session: AsyncSession, patient_id: int) -> bool:
+    """Say whether an alert about the patient still waits for somebody."""
+    found = await session.exec(
+        select(Alert.id)
+        .where(Alert.patient_id == patient_id, Alert.state == AlertState.OPEN)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 async def open_of_clinic(session: AsyncSession, clinic_id: int) -> Sequence[Alert]:
     """Return the clinic's alerts that nobody has acknowledged, oldest first."""
     found = await session.exec(

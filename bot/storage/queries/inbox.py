@@ -1,10 +1,10 @@
 """The inbox: raw updates in, one at a time out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,6 +21,16 @@ async def known(session: AsyncSession, update_ids: Sequence[int]) -> set[int]:
     return set(found.all())
 
 
+async def heard_since(session: AsyncSession, chat_id: int, since: datetime) -> bool:
+    """Say whether the chat has spoken after ``since``."""
+    found = await session.exec(
+        select(Update.update_id)
+        .where(Update.chat_id == chat_id, col(Update.received_at) > since)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 def add(
     session: AsyncSession,
     update_id: int,
@@ -34,14 +44,26 @@ def add(
     session.add(row)
 
 
-async def waiting(session: AsyncSession, *, limit: int) -> list[tuple[int, int | None]]:
-    """Return ``(update_id, chat_id)`` of updates not handled yet, in order."""
-    found = await session.exec(
+async def waiting(
+    session: AsyncSession, *, limit: int, busy: Collection[int | None] = ()
+) -> list[tuple[int, int | None]]:
+    """Return ``(update_id, chat_id)`` of updates not handled yet, in Telegram's order.
+
+    Chats in ``busy`` are left out, so that one that never stops talking hides nobody else.
+    """
+    chats = {chat for chat in busy if chat is not None}
+    statement = (
         select(Update.update_id, Update.chat_id)
-        .where(Update.state == UpdateState.RECEIVED)
-        .order_by(col(Update.received_at), col(Update.update_id))
+        .where(
+            Update.state == UpdateState.RECEIVED,
+            or_(col(Update.chat_id).is_(None), col(Update.chat_id).not_in(chats)),
+        )
+        .order_by(col(Update.update_id))
         .limit(limit)
     )
+    if None in busy:
+        statement = statement.where(col(Update.chat_id).is_not(None))
+    found = await session.exec(statement)
     return [(update_id, chat_id) for update_id, chat_id in found.all()]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, case, or_, update
+from sqlalchemy import ColumnElement, and_, case, or_, text, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,6 +22,30 @@ _URGENCY = case(
     value=Message.lane,
     else_=4,
 )
+# In the very words of the index ``message_open``: with anything else SQLite reads every message
+# that was ever sent to find the few that wait.
+_OPEN = text("message.state IN ('queued', 'sending')")
+_FIRST = aliased(Message)
+# The second of a pair waits for the first to be final.
+_FOLLOWS_UNFINISHED = (
+    select(_FIRST.id)
+    .where(col(_FIRST.id) == col(Message.follows_id), col(_FIRST.state).not_in(FINAL))
+    .exists()
+)
+_READY_AT = case(
+    (col(Message.lease_until) > col(Message.due_at), col(Message.lease_until)),
+    else_=col(Message.due_at),
+)
+
+
+def _ready(now: datetime) -> ColumnElement[bool]:
+    return and_(
+        _OPEN,
+        col(Message.state) == MessageState.QUEUED,
+        col(Message.due_at) <= now,
+        or_(col(Message.lease_until).is_(None), col(Message.lease_until) <= now),
+        ~_FOLLOWS_UNFINISHED,
+    )
 
 
 async def claimable(
@@ -29,60 +53,72 @@ async def claimable(
     now: datetime,
     *,
     limit: int,
-    busy_chats: Collection[int],
-    for_update: bool,
+    resting: Collection[int] = (),
+    busy: Collection[int] = (),
+    danger_only: bool = False,
+    for_update: bool = False,
 ) -> Sequence[Message]:
-    """Return queued messages that are due, most urgent lane first, then in order.
+    """Return queued messages that are due, most urgent lane first, then in the order of their time.
 
-    The second of a pair waits for the first to be final, and a chat in ``busy_chats`` waits too.
+    Nothing goes to a chat in ``resting``, and only danger to one in ``busy``.
     """
-    first = aliased(Message)
-    waits = (
-        select(first.id)
-        .where(col(first.id) == col(Message.follows_id), col(first.state).not_in(FINAL))
-        .exists()
-    )
     statement = (
         select(Message)
-        .where(
-            Message.state == MessageState.QUEUED,
-            col(Message.due_at) <= now,
-            or_(col(Message.lease_until).is_(None), col(Message.lease_until) <= now),
-            ~waits,
-        )
+        .where(_ready(now))
         .order_by(_URGENCY, col(Message.due_at), col(Message.id))
         .limit(limit)
     )
-    if busy_chats:
-        statement = statement.where(col(Message.chat_id).not_in(busy_chats))
+    danger = col(Message.lane) == Lane.DANGER
+    if resting:
+        statement = statement.where(col(Message.chat_id).not_in(resting))
+    if danger_only:
+        statement = statement.where(danger)
+    elif busy:
+        statement = statement.where(or_(danger, col(Message.chat_id).not_in(busy)))
     if for_update:
         statement = statement.with_for_update(skip_locked=True, of=Message)
     return (await session.exec(statement)).all()
 
 
 async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None:
-    """Return when the next queued message after ``after`` falls due."""
+    """Return when the next queued message after ``after`` falls due, or may be tried again."""
     found = await session.exec(
-        select(func.min(Message.due_at)).where(
-            Message.state == MessageState.QUEUED, col(Message.due_at) > after
+        select(func.min(_READY_AT)).where(
+            _OPEN, Message.state == MessageState.QUEUED, after < _READY_AT
         )
     )
-    return found.one()
+    due_at: datetime | None = found.one()
+    return due_at
 
 
-async def anything_due(session: AsyncSession, now: datetime) -> bool:
-    """Say whether a message waits to be sent now or is being sent."""
+async def anything_due(
+    session: AsyncSession, now: datetime, *, resting: Collection[int] = ()
+) -> bool:
+    """Say whether a message to a chat not ``resting`` waits to be sent now, or is being sent."""
     found = await session.exec(
         select(Message.id)
         .where(
             or_(
-                and_(
-                    col(Message.state) == MessageState.QUEUED,
-                    col(Message.due_at) <= now,
-                    or_(col(Message.lease_until).is_(None), col(Message.lease_until) <= now),
-                ),
+                and_(_ready(now), col(Message.chat_id).not_in(resting)),
                 col(Message.state) == MessageState.SENDING,
-            )
+            ),
+            _OPEN,
+        )
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+async def newer_edit(session: AsyncSession, message: Message) -> bool:
+    """Say whether the screen that an edit is for has been given a newer one."""
+    found = await session.exec(
+        select(Message.id)
+        .where(
+            Message.chat_id == message.chat_id,
+            Message.target_message_id == message.target_message_id,
+            Message.method == "edit",
+            col(Message.id) > message.id,
+            Message.state != MessageState.DROPPED,
         )
         .limit(1)
     )
@@ -115,7 +151,9 @@ async def message_in_chat(
 async def left_sending(session: AsyncSession) -> Sequence[Message]:
     """Return the messages that were in a sender's hands when the process ended."""
     found = await session.exec(
-        select(Message).where(Message.state == MessageState.SENDING).order_by(col(Message.id))
+        select(Message)
+        .where(_OPEN, Message.state == MessageState.SENDING)
+        .order_by(col(Message.id))
     )
     return found.all()
 
@@ -128,6 +166,35 @@ async def drop_queued(session: AsyncSession, message_id: int, reason: Reason) ->
         .values(state=MessageState.DROPPED, reason=reason)
     )
     return dropped.rowcount == 1
+
+
+async def end(session: AsyncSession, message_id: int, state: MessageState) -> None:
+    """Give a message its final state and nothing else."""
+    await session.exec(update(Message).where(col(Message.id) == message_id).values(state=state))
+
+
+async def prove(
+    session: AsyncSession, message_id: int, telegram_message_id: int | None, now: datetime
+) -> bool:
+    """Take a message that may have arrived as sent; false when nobody doubted it."""
+    proved = await session.exec(
+        update(Message)
+        .where(
+            col(Message.id) == message_id,
+            col(Message.maybe_copies) > 0,
+            col(Message.state).in_(
+                [MessageState.QUEUED, MessageState.SENDING, MessageState.UNCONFIRMED]
+            ),
+        )
+        .values(
+            state=MessageState.SENT,
+            reason=None,
+            lease_until=None,
+            telegram_message_id=telegram_message_id,
+            sent_at=func.coalesce(Message.sent_at, now),
+        )
+    )
+    return proved.rowcount == 1
 
 
 async def queued_for_patient(session: AsyncSession, patient_id: int) -> Sequence[Message]:
@@ -175,9 +242,8 @@ async def sent_to_patient(
 async def put_back(
     session: AsyncSession, message: Message, *, now: datetime, wait: timedelta
 ) -> None:
-    """Queue a message again that surely was not sent, not before ``wait`` is over."""
+    """Queue a message again, not to go before ``wait`` is over; it keeps its place in the order."""
     message.state = MessageState.QUEUED
     message.worker = None
-    message.lease_until = None
-    message.due_at = now + wait
+    message.lease_until = now + wait if wait else None
     session.add(message)

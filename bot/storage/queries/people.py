@@ -25,7 +25,7 @@ async def the_clinic(session: AsyncSession) -> Clinic | None:
 
 async def clinic(session: AsyncSession, clinic_id: int) -> Clinic:
     """Return the clinic with that id."""
-    return (await session.exec(select(Clinic).where(Clinic.id == clinic_id))).one()
+    return await session.get_one(Clinic, clinic_id)
 
 
 async def practitioner_by_account(session: AsyncSession, telegram_id: int) -> Practitioner | None:
@@ -40,9 +40,7 @@ async def practitioner_by_account(session: AsyncSession, telegram_id: int) -> Pr
 
 async def practitioner(session: AsyncSession, practitioner_id: int) -> Practitioner:
     """Return the practitioner with that id."""
-    return (
-        await session.exec(select(Practitioner).where(Practitioner.id == practitioner_id))
-    ).one()
+    return await session.get_one(Practitioner, practitioner_id)
 
 
 async def practitioners(session: AsyncSession, clinic_id: int) -> Sequence[Practitioner]:
@@ -69,13 +67,24 @@ async def practitioner_with_any_state(
 
 async def patient(session: AsyncSession, patient_id: int) -> Patient:
     """Return the patient with that id."""
-    return (await session.exec(select(Patient).where(Patient.id == patient_id))).one()
+    return await session.get_one(Patient, patient_id)
 
 
 async def patient_by_account(session: AsyncSession, telegram_id: int) -> Patient | None:
     """Return the (real, not test) patient who owns that account."""
     found = await session.exec(
         select(Patient).where(Patient.telegram_id == telegram_id, col(Patient.is_test).is_(False))
+    )
+    return found.first()
+
+
+async def newest_test_patient(session: AsyncSession, telegram_id: int) -> Patient | None:
+    """Return the patient as whom a lead with that account last tested a course."""
+    found = await session.exec(
+        select(Patient)
+        .where(Patient.telegram_id == telegram_id, col(Patient.is_test).is_(True))
+        .order_by(col(Patient.id).desc())
+        .limit(1)
     )
     return found.first()
 
@@ -88,7 +97,9 @@ async def patient_by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Pat
     return found.first()
 
 
-async def patients(session: AsyncSession, clinic_id: int, *, limit: int = 40) -> Sequence[Patient]:
+async def patients(
+    session: AsyncSession, clinic_id: int, *, limit: int = 40, offset: int = 0
+) -> Sequence[Patient]:
     """Return the clinic's patients, newest first, without the tests and the erased."""
     found = await session.exec(
         select(Patient)
@@ -99,6 +110,23 @@ async def patients(session: AsyncSession, clinic_id: int, *, limit: int = 40) ->
         )
         .order_by(col(Patient.id).desc())
         .limit(limit)
+        .offset(offset)
+    )
+    return found.all()
+
+
+async def patients_in(
+    session: AsyncSession, clinic_id: int, states: Sequence[PatientState]
+) -> Sequence[Patient]:
+    """Return the clinic's patients in these states, newest first, without the tests."""
+    found = await session.exec(
+        select(Patient)
+        .where(
+            Patient.clinic_id == clinic_id,
+            col(Patient.is_test).is_(False),
+            col(Patient.state).in_(states),
+        )
+        .order_by(col(Patient.id).desc())
     )
     return found.all()
 
@@ -113,6 +141,18 @@ async def waiting_for_zone(session: AsyncSession, before: datetime) -> Sequence[
         )
     )
     return found.all()
+
+
+async def next_pause_end(
+    session: AsyncSession, after: datetime, before: datetime
+) -> datetime | None:
+    """Return when the next pause between ``after`` and ``before`` ends."""
+    found = await session.exec(
+        select(func.min(Patient.paused_until)).where(
+            col(Patient.paused_until) > after, col(Patient.paused_until) < before
+        )
+    )
+    return found.one()
 
 
 async def pause_ended(session: AsyncSession, now: datetime) -> Sequence[Patient]:
@@ -150,6 +190,24 @@ async def close_invitations(session: AsyncSession, patient_id: int, now: datetim
     )
 
 
+async def latest_invitation_at(session: AsyncSession, patient_id: int) -> datetime | None:
+    """Return when the patient's newest link was made."""
+    found = await session.exec(
+        select(func.max(Invitation.created_at)).where(Invitation.patient_id == patient_id)
+    )
+    return found.one()
+
+
+async def latest_team_invitation_at(session: AsyncSession, invited_by: int) -> datetime | None:
+    """Return when this practitioner last made a link for a colleague."""
+    found = await session.exec(
+        select(func.max(Invitation.created_at)).where(
+            Invitation.invited_by == invited_by, col(Invitation.patient_id).is_(None)
+        )
+    )
+    return found.one()
+
+
 async def active_consent(session: AsyncSession, patient_id: int, purpose: str) -> Consent | None:
     """Return the patient's consent to ``purpose`` that was not withdrawn."""
     found = await session.exec(
@@ -175,6 +233,18 @@ async def count_patients(session: AsyncSession, clinic_id: int) -> dict[str, int
         .group_by(col(Patient.state))
     )
     return {str(state): count for state, count in found.all()}
+
+
+async def unconfirmed_of(session: AsyncSession, practitioner_id: int) -> Sequence[Patient]:
+    """Return the patients who opened their link and whom this practitioner has not confirmed."""
+    found = await session.exec(
+        select(Patient).where(
+            Patient.practitioner_id == practitioner_id,
+            Patient.state == PatientState.OPENED,
+            col(Patient.confirmed_at).is_(None),
+        )
+    )
+    return found.all()
 
 
 async def move_patients(session: AsyncSession, leaver_id: int, lead_id: int) -> None:

@@ -1,12 +1,15 @@
 """Protocol versions, courses, visits, reminders and answers."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import or_, update
+from sqlalchemy import and_, or_, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bot.domain import protocol as protocols
+from bot.domain.protocol import Protocol
 from bot.domain.states import (
     CourseState,
     PatientState,
@@ -39,9 +42,7 @@ async def approved_protocols(session: AsyncSession, clinic_id: int) -> Sequence[
 
 async def protocol_version(session: AsyncSession, version_id: int) -> ProtocolVersion:
     """Return the protocol version with that id."""
-    return (
-        await session.exec(select(ProtocolVersion).where(ProtocolVersion.id == version_id))
-    ).one()
+    return await session.get_one(ProtocolVersion, version_id)
 
 
 async def protocol_version_by_content(
@@ -57,6 +58,15 @@ async def protocol_version_by_content(
         )
     )
     return found.first()
+
+
+async def protocol(session: AsyncSession, version_id: int) -> Protocol:
+    """Return the protocol of a stored version; each is parsed once."""
+    known: dict[int, Protocol] = session.info["protocols"]
+    if version_id not in known:
+        row = await protocol_version(session, version_id)
+        known[version_id] = protocols.parse(row.name, row.content, f"protocols/{row.name}")
+    return known[version_id]
 
 
 async def recent_protocols(session: AsyncSession, clinic_id: int) -> list[str]:
@@ -123,6 +133,63 @@ async def visits_between(
     return found.all()
 
 
+async def patients_to_book(
+    session: AsyncSession, clinic_id: int, start: datetime, day: date
+) -> Sequence[Patient]:
+    """Return the patients in care with a course that leads nowhere, newest first.
+
+    Nothing is booked from ``start`` on, and no date from ``day`` on is planned to book for.
+    """
+    latest, later, booked = aliased(Visit), aliased(Visit), aliased(Visit)
+    planned_for = (
+        select(latest.id)
+        .where(
+            latest.course_id == Course.id,
+            latest.state == VisitState.DONE,
+            col(latest.target_date) >= day,
+            ~select(later.id)
+            .where(
+                later.course_id == Course.id,
+                later.state == VisitState.DONE,
+                col(later.done_at) > col(latest.done_at),
+            )
+            .exists(),
+        )
+        .exists()
+    )
+    ahead = (
+        select(booked.id)
+        .where(
+            booked.course_id == Course.id,
+            booked.state == VisitState.PLANNED,
+            col(booked.planned_at) >= start,
+        )
+        .exists()
+    )
+    leads_nowhere = (
+        select(Course.id)
+        .where(
+            Course.patient_id == Patient.id,
+            Course.state == CourseState.ACTIVE,
+            ~planned_for,
+            ~ahead,
+        )
+        .exists()
+    )
+    found = await session.exec(
+        select(Patient)
+        .where(
+            Patient.clinic_id == clinic_id,
+            Patient.state == PatientState.ACTIVE,
+            col(Patient.is_test).is_(False),
+            col(Patient.booking_requests).is_(True),
+            leads_nowhere,
+        )
+        .order_by(col(Patient.id).desc())
+    )
+    return found.all()
+
+
 async def reminders(session: AsyncSession, patient_id: int) -> Sequence[Reminder]:
     """Return every reminder of the patient, by time."""
     found = await session.exec(
@@ -141,6 +208,18 @@ async def reminders_of_message(session: AsyncSession, message_id: int) -> Sequen
         .order_by(col(Reminder.due_at), col(Reminder.id))
     )
     return found.all()
+
+
+async def anything_to_do(session: AsyncSession, now: datetime) -> bool:
+    """Say whether a reminder is due or over, or a pause has ended; most rounds find nothing."""
+    due = select(Reminder.id).where(
+        Reminder.state == ReminderState.PLANNED,
+        col(Reminder.message_id).is_(None),
+        or_(col(Reminder.due_at) <= now, col(Reminder.expires_at) <= now),
+    )
+    rested = select(Patient.id).where(col(Patient.paused_until) <= now)
+    found = await session.exec(select(or_(due.exists(), rested.exists())))
+    return bool(found.one())
 
 
 async def expire_reminders(session: AsyncSession, now: datetime) -> int:
@@ -219,10 +298,25 @@ async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None
             col(Reminder.due_at) > after,
             col(Reminder.outlook).is_(None),
             Patient.state == PatientState.ACTIVE,
-            col(Patient.paused_until).is_(None),
+            or_(col(Patient.paused_until).is_(None), col(Reminder.safety).is_(True)),
         )
     )
     return found.one()
+
+
+async def test_running(session: AsyncSession, telegram_id: int) -> bool:
+    """Say whether a test course of that account still has messages to come."""
+    found = await session.exec(
+        select(Reminder.id)
+        .join(Patient, col(Patient.id) == col(Reminder.patient_id))
+        .where(
+            Patient.telegram_id == telegram_id,
+            col(Patient.is_test).is_(True),
+            Reminder.state == ReminderState.PLANNED,
+        )
+        .limit(1)
+    )
+    return found.first() is not None
 
 
 async def unlink_message(session: AsyncSession, message_id: int) -> None:
@@ -246,6 +340,22 @@ async def finish_reminders(
         update(Reminder)
         .where(col(Reminder.message_id) == message_id, col(Reminder.state) == ReminderState.PLANNED)
         .values(state=state, reason=reason, final_at=now)
+    )
+
+
+async def prove_reminders(session: AsyncSession, message_id: int, now: datetime) -> None:
+    """Take the reminders of a message that did arrive as sent, also if that was given up."""
+    doubted = and_(
+        col(Reminder.state) == ReminderState.UNDELIVERED,
+        col(Reminder.reason) == Reason.UNCONFIRMED,
+    )
+    await session.exec(
+        update(Reminder)
+        .where(
+            col(Reminder.message_id) == message_id,
+            or_(col(Reminder.state) == ReminderState.PLANNED, doubted),
+        )
+        .values(state=ReminderState.SENT, reason=None, final_at=now)
     )
 
 

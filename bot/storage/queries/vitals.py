@@ -69,8 +69,3 @@ async def unbalanced(session: AsyncSession) -> list[str]:
         )
     )
     return list(found.all())
-
-
-async def reminder_count(session: AsyncSession) -> int:
-    """Return how many reminders were ever planned."""
-    return (await session.exec(select(func.count()).select_from(Reminder))).one()

@@ -1,0 +1,16 @@
+"""The sending half of a bot, for tests about single sends."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import START
+from tests.faults.world import Post, post
+
+
+@pytest.fixture
+async def sending(tmp_path: Path, failures: list[str]) -> AsyncIterator[Post]:
+    """Outbox, delivery and a local Telegram; nothing paces but the story."""
+    async with post(tmp_path, START) as running:
+        yield running

@@ -1,0 +1,61 @@
+"""Many reminders at once: who goes first, how fast, and that nobody starves behind them."""
+
+from itertools import pairwise
+from pathlib import Path
+
+from bot.domain.states import Lane
+from tests.conftest import START
+from tests.faults.world import post
+
+CROWD = 500
+RATE = 28
+
+
+async def test_an_answer_does_not_wait_for_the_morning_burst(
+    tmp_path: Path, failures: list[str]
+) -> None:
+    async with post(tmp_path, START, rate=RATE, chat_burst=4) as sending:
+        ana, patient = await sending.patient("Ana")
+        ben, other = await sending.patient("Ben")
+        crowd = await sending.crowd(CROWD)
+        began = sending.clock.monotonic()
+        for _ in range(40):
+            sending.clock.passes(await sending.pump())
+        await sending.queue(patient, Lane.REPLY)
+        await sending.queue(other, Lane.DANGER)
+        asked = sending.clock.now()
+        for _ in range(30):
+            sending.clock.passes(await sending.pump())
+        sent = sum(len(person.received) for person in crowd)
+        assert sent < CROWD / 4
+        # Danger first, then the answer: each at the very next place.
+        assert (ben.last_message.date - asked).total_seconds() <= 1 / RATE + 0.001
+        assert (ana.last_message.date - asked).total_seconds() <= 2 / RATE + 0.001
+
+        # As many have left as the rate allows, and in no second more than Telegram's thirty.
+        took = sending.clock.monotonic() - began
+        assert sent + 2 >= took * RATE - 2
+        at = [call.at for call in sending.telegram.calls_of("sendMessage")]
+        seconds = [(late - early).total_seconds() for early, late in zip(at, at[30:], strict=False)]
+        assert seconds
+        assert min(seconds) >= 1
+
+
+async def test_one_chat_is_never_pressed_and_never_in_the_way(
+    tmp_path: Path, failures: list[str]
+) -> None:
+    async with post(tmp_path, START, rate=RATE, chat_burst=4) as sending:
+        ana, patient = await sending.patient("Ana")
+        # More than one look takes, and more urgent than what waits behind it.
+        for _ in range(12):
+            await sending.queue(patient, Lane.REPLY)
+        crowd = await sending.crowd(20)
+        await sending.flow()
+        began = ana.received[0].date
+        seconds = [(message.date - began).total_seconds() for message in ana.received]
+        assert len(seconds) == 12
+        assert seconds[3] < 0.5
+        assert min(late - early for early, late in pairwise(seconds[4:])) >= 0.999
+        assert seconds[-1] < 9
+        behind = max(person.last_message.date for person in crowd)
+        assert (behind - began).total_seconds() < 1.2

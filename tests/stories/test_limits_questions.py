@@ -1,0 +1,72 @@
+"""A patient asks what is still forbidden, by a button or in their own words."""
+
+from tests.cast import Clinic
+
+
+async def test_a_question_about_a_limit_gets_its_exact_end(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await ana.presses("Limits still on")
+    limits = ana.last_message
+    assert limits.startswith("Limits still on\nUntil Wed 11 March, 14:30:\n- no touching")
+    assert "Until Tue 24 March, 10:00:\n- no peel, laser or other procedure there" in limits
+    await ana.says("/limits")
+    assert ana.last_message == limits
+    nour.news()
+
+    await ana.says("can I go to the sauna?")
+    assert ana.last_message == (
+        "No sauna, steam room or hot tub until Tue 17 March, 10:00.\nNot sure? Tap Ask the clinic."
+    )
+    await ana.says("Hi! When can I have a glass of WINE again??")
+    assert ana.last_message.startswith("No alcohol until Wed 11 March, 14:30.\nThat is 24 hours")
+    await ana.says("May I go swimming, or to the gym")
+    assert ana.last_message.startswith("No pool or sea until Tue 17 March, 10:00.")
+    assert "No gym or hard exercise until Fri 13 March, 18:00." in ana.last_message
+    assert nour.news() == []
+
+    # The hours left are rounded up, and an end that has passed is told as passed.
+    await clinic.tick("2026-03-13 16:59")
+    await ana.says("is it ok to use the gym?")
+    assert "That is 2 hours from now." in ana.last_message
+    await clinic.tick("2026-03-13 17:30")
+    await ana.says("is it ok to use the gym?")
+    assert "That is 1 hour from now." in ana.last_message
+    await clinic.tick("2026-03-13 18:00")
+    await ana.says("is it ok to use the gym?")
+    assert ana.last_message.startswith("This limit ended on Fri 13 March, 18:00: gym")
+    assert "If the skin is not calm, please wait" in ana.last_message
+    await ana.presses("Limits still on")
+    assert "gym" not in ana.last_message
+    await clinic.tick("2026-03-24 10:00")
+    await ana.presses("Limits still on")
+    assert "I have no limits on my list for you now." in ana.last_message
+
+
+async def test_a_question_that_says_more_reaches_a_person_too(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    nour.news()
+    # The limit is answered, and the rest is for a person.
+    await ana.says("Can I go to the gym? My face is swollen and hot")
+    passed, answered = ana.heard[-2:]
+    assert "so I passed your message to Lumen Clinic" in passed
+    assert "No gym or hard exercise until Fri 13 March, 18:00." in answered
+    (told,) = nour.news()
+    assert "My face is swollen and hot" in told
+    # What is no question for permission is for a person alone.
+    await ana.says("Is my swelling normal after the gym?")
+    assert "so I passed your message to Lumen Clinic" in ana.last_message
+    assert "Is my swelling normal" in nour.news()[-1]
+    # A word from the danger list comes before everything.
+    await ana.says("Can I go to the sauna? I can\u2019t breathe")
+    assert ana.last_message.startswith("Call 112 now if:")
+    assert nour.news()[0].startswith("URGENT: Ana")
+    # Whoever was asked to write to the clinic is passed on, answered or not.
+    await ana.presses("Ask the clinic")
+    assert "Write your question here. I will pass it to Lumen Clinic." in ana.last_message
+    await ana.says("can I go to the sauna?")
+    assert "No sauna" in ana.last_message
+    assert "can I go to the sauna?" in nour.news()[-1]
+    await ana.says("can I go to the sauna?")
+    assert nour.news() == []

@@ -1,0 +1,175 @@
+"""Whatever a patient sends reaches a person, and is answered at once with a phone number."""
+
+from tests.cast import Actor, Clinic
+from tests.demo.caller import PNG
+
+PHONE = "+49 30 5550 100"
+REASSURING = ("normal", "fine", "harmless", "nothing to worry", "do not worry", "no need to")
+NAME = "<b>An<a & </i>"
+
+
+def answer(person: Actor) -> str:
+    """The one new answer: with a number to call, without a word that calms."""
+    (said,) = person.news()
+    assert PHONE in said or "112" in said
+    assert not any(word in said.lower() for word in REASSURING)
+    return said
+
+
+async def test_everything_a_patient_sends_reaches_a_person(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana, NAME)
+    assert f"Are you {NAME}?" in ana.heard[0]
+    ana.news()
+    nour.news()
+    phone = ana.person
+
+    await ana.says("is this <normal> & ok?")
+    assert answer(ana).startswith("I am a bot, so I passed your message to Lumen Clinic.")
+    assert nour.news() == [f"{NAME} sent a message:\nis this <normal> & ok?"]
+
+    await ana.does(phone.sends_photo, PNG, "look at <this>")
+    assert "I have passed your photo to Lumen Clinic." in answer(ana)
+    told, copy = nour.news()
+    assert told == f"{NAME} sent a photo:\nlook at <this>\nIt follows below."
+    assert copy == "look at <this>"
+    assert nour.person.last_message.photo == PNG
+    assert nour.person.last_message.protected
+
+    await ana.does(phone.sends_voice)
+    assert "I cannot listen to voice messages." in answer(ana)
+    assert nour.news()[0] == f"{NAME} sent a voice message or a video.\nIt follows below."
+    assert nour.person.last_message.voice is not None
+
+    for act, arguments, kind in (
+        (phone.sends_sticker, (), "sticker"),
+        (phone.sends_document, (b"%PDF-1.4", "letter.pdf", "application/pdf"), "document"),
+        (phone.sends_location, (52.52, 13.405), "location"),
+        (phone.sends_contact, (), "contact"),
+    ):
+        await ana.does(act, *arguments)
+        assert "I cannot read this kind of message. I have told Lumen Clinic." in answer(ana), kind
+        assert "It follows below." in nour.news()[0]
+        assert nour.person.last_message.kind == kind
+
+    # An album is three updates; it is announced and answered once, and every picture arrives.
+    await ana.does(phone.sends_album, [PNG, PNG, PNG], "left, middle, right")
+    assert "I have passed your photo" in answer(ana)
+    told, *copies = nour.news()
+    assert told == f"{NAME} sent a photo:\nleft, middle, right\nIt follows below."
+    assert [message.photo for message in nour.person.received[-3:]] == [PNG] * 3
+    assert len(copies) == 3
+
+    await ana.says("it itches")
+    ana.news()
+    nour.news()
+    await ana.does(phone.edits, phone.messages[-2], "it itches a lot")
+    assert answer(ana).startswith("I am a bot, so I passed your message")
+    (told,) = nour.news()
+    assert told.startswith(f"{NAME} sent a changed message:\nit itches a lot\n")
+    assert told.endswith("It takes the place of what was sent before.")
+
+    # The longest text that Telegram allows arrives whole.
+    long = "<" * 2000 + "x" * 2095 + "!"
+    await ana.says(long)
+    answer(ana)
+    assert nour.person.last_message.text == long
+    # Nobody else heard any of it.
+    assert clinic.ben.heard == []
+
+
+async def test_help_is_there_at_any_hour_and_after_everything(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 03:00")
+    ana.news()
+    nour.news()
+    # In quiet hours, by the menu, by a command, by a button, typed.
+    await ana.presses("Something is wrong")
+    assert answer(ana).startswith("Call 112 now if:")
+    report = nour.news()[0]
+    assert report.startswith("URGENT: Ana\nMesotherapy, face, day 1.")
+    assert "Reported: tapped Something is wrong." in report
+    assert "The patient was shown the phone numbers at once: clinic +49 30 5550 100" in report
+    # A second tap of the same finger shows the numbers again and rings once.
+    await ana.taps("Something is wrong")
+    assert "Call the clinic now on +49 30 5550 100" in answer(ana)
+    assert nour.news() == []
+    await clinic.forward(minutes=1)
+    ana.news()
+    nour.news()
+    await ana.says("/wrong")
+    assert "I am telling Nour now. Do not wait for a reply here." in answer(ana)
+    assert nour.news()[0].startswith("URGENT: Ana")
+    for words in ("my lip TURNED   WHITE", "I cannot, see!", "something is wrong here"):
+        await ana.says(words)
+        assert answer(ana).startswith("Call 112 now if:"), words
+        alert, told = nour.news()
+        assert alert.startswith("URGENT: Ana")
+        assert "Reported: wrote a word from the danger list." in alert
+        assert words.split()[0] in told
+    await ana.does(ana.person.sends_photo, PNG, "there is pus")
+    assert answer(ana).startswith("Call 112 now if:")
+    assert nour.person.last_message.photo == PNG
+
+    # 200 days later nothing is planned any more, and a person is still reached.
+    await clinic.tick("2026-09-26 12:00")
+    ana.news()
+    nour.news()
+    await ana.says("/plan")
+    assert "No message is planned for you now." in answer(ana)
+    await ana.says("a lump came up")
+    answer(ana)
+    assert "a lump came up" in nour.news()[-1]
+    await ana.presses("Something is wrong")
+    assert "Call the clinic now on +49 30 5550 100" in answer(ana)
+    assert nour.news()[0].startswith("URGENT: Ana\nMesotherapy, face, day 200.")
+
+
+async def test_the_first_who_taps_has_the_report_and_all_sides_know(both: Clinic) -> None:
+    nour, ana, ben = both.nour, both.ana, both.ben
+    maya = both.someone("Maya")
+    await nour.presses("Team")
+    await nour.taps("Invite a colleague")
+    await maya.opens(nour.link)
+    assert "Welcome to the aftercare bot" in maya.last_message
+    # Maya treats Ana; Nour leads and hears of what is urgent.
+    await maya.says("/enroll Ana mesotherapy-face")
+    await ana.opens(maya.link)
+    await ana.taps("Yes, that is me")
+    await ana.taps("I am 18+ and I agree")
+    await ana.taps("Yes")
+    await maya.taps("Yes, confirm")
+    await both.enroll(ben, "Ben")
+    for person in (nour, maya, ana, ben):
+        person.news()
+
+    await ana.presses("Something is wrong")
+    (alert,) = await both.rows("SELECT * FROM v_alert")
+    assert (alert["level"], alert["state"], alert["acked_by"]) == ("urgent", "open", None)
+    assert maya.news()[0].startswith("URGENT: Ana")
+    assert nour.news()[0].startswith("URGENT: Ana")
+    ana.news()
+    # Both tap at the same moment: one of them has it, and nobody doubts who.
+    await nour.person.taps("I am on it")
+    await maya.taps("I am on it")
+    yours = "You are on it. Ana sees that you have seen the report."
+    owner, other = (nour, maya) if nour.last_message == yours else (maya, nour)
+    name = owner.person.first_name
+    assert owner.news() == [yours]
+    assert other.news() == [f"{name} is on it already: Ana."]
+    assert ana.news() == [
+        f"Lumen: {name} has seen your report.\n"
+        f"If it gets worse, tap Something is wrong, or call {PHONE}."
+    ]
+    await owner.taps("I am on it")
+    assert owner.news() == [yours]
+    assert ana.news() == []
+    (alert,) = await both.rows("SELECT * FROM v_alert")
+    assert alert["state"] == "acknowledged"
+    assert alert["acked_at"] is not None
+    # What is not urgent is for the one who treats, and Ben hears nothing of it all.
+    await ana.says("which cream may I use?")
+    assert "which cream may I use?" in maya.news()[-1]
+    assert nour.news() == []
+    assert ben.news() == []

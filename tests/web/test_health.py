@@ -1,0 +1,124 @@
+"""The health pages: ready only while database, tick, Telegram and sending are all well."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from bot.web.health import Health
+from tests.cast import Clinic
+
+WELL = {"database": True, "tick": True, "telegram": True, "sending": True}
+
+
+def pages(clinic: Clinic) -> httpx.AsyncClient:
+    """A supervisor's view of the running bot."""
+    running = clinic.rehearsal.app
+    health = Starlette(routes=Health(running.deps, running.signs, "1.2.3").routes())
+    transport = httpx.ASGITransport(app=health, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://bot.local")
+
+
+async def run_sql(clinic: Clinic, sql: str) -> None:
+    async with clinic.rehearsal.app.deps.database.write() as session:
+        await (await session.connection()).exec_driver_sql(sql)
+
+
+async def test_a_bot_that_is_well_says_so_and_counts_its_work(clinic: Clinic) -> None:
+    await clinic.enroll(clinic.ana)
+    async with pages(clinic) as http:
+        assert (await http.get("/healthz")).text == "ok\n"
+        ready = await http.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json() == {
+            "ready": True,
+            "checks": WELL,
+            "held": False,
+            "trouble": None,
+            "version": "1.2.3",
+        }
+        metrics = (await http.get("/metrics")).text
+    sent = len(await clinic.rows("SELECT * FROM v_message WHERE state = 'sent'"))
+    planned = len(await clinic.rows("SELECT * FROM v_reminder WHERE state = 'planned'"))
+    assert planned > 5
+    assert f'aftercare_messages{{state="sent"}} {sent}.0' in metrics
+    assert f'aftercare_reminders{{state="planned"}} {planned}.0' in metrics
+    assert "aftercare_alerts_open 0.0" in metrics
+    assert "aftercare_messages_due 0.0" in metrics
+    assert "aftercare_tick_age_seconds " in metrics
+    assert "aftercare_poll_age_seconds " in metrics
+    assert "Ana" not in metrics
+
+
+async def test_it_is_not_ready_while_sending_is_held_or_the_database_is_gone(
+    clinic: Clinic,
+) -> None:
+    async with pages(clinic) as http:
+        await run_sql(clinic, "INSERT INTO vital (key, value) VALUES ('held', '1')")
+        held = await http.get("/readyz")
+        assert held.status_code == 503
+        assert held.json()["checks"] == WELL | {"sending": False}
+        assert held.json()["held"] is True
+
+        await run_sql(clinic, "DELETE FROM vital WHERE key = 'held'")
+        assert (await http.get("/readyz")).status_code == 200
+
+        await run_sql(clinic, "ALTER TABLE vital RENAME TO gone")
+        gone = await http.get("/readyz")
+        assert gone.status_code == 503
+        assert gone.json()["checks"] == WELL | {"database": False, "sending": False}
+        assert (await http.get("/healthz")).status_code == 200
+        await run_sql(clinic, "ALTER TABLE gone RENAME TO vital")
+        assert (await http.get("/readyz")).status_code == 200
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    for _ in range(300):
+        if await true():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("it never came to be")
+
+
+async def test_it_is_not_ready_while_telegram_is_down_or_refuses_the_token(clinic: Clinic) -> None:
+    telegram, server = clinic.rehearsal.telegram, clinic.rehearsal.server
+    async with pages(clinic) as http:
+
+        async def trouble() -> str | None:
+            ready = await http.get("/readyz")
+            said: str | None = ready.json()["trouble"]
+            well = ready.json()["checks"] == WELL | {"telegram": said is None}
+            assert ready.status_code == (200 if said is None else 503)
+            assert well
+            return said
+
+        async def unreachable() -> bool:
+            return await trouble() == "unreachable"
+
+        async def refused() -> bool:
+            return await trouble() == "refused"
+
+        async def well_again() -> bool:
+            return await trouble() is None
+
+        assert await well_again()
+        await server.goes_away()
+        await until(unreachable)
+        telegram.revoked = True
+        await server.listens()
+        await until(refused)
+        telegram.revoked = False
+        await until(well_again)
+
+
+async def test_it_is_not_ready_when_its_loops_have_stopped(clinic: Clinic) -> None:
+    async with pages(clinic) as http:
+        clinic.rehearsal.clock.push(timedelta(minutes=3))
+        late = await http.get("/readyz")
+        assert late.status_code == 503
+        assert late.json()["checks"] == WELL | {"tick": False, "telegram": False}
+        await clinic.nour.says("/help")
+        assert (await http.get("/readyz")).status_code == 200
