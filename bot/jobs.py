@@ -35,6 +35,7 @@ class Job:
 
 JOBS: Sequence[Job] = (
     Job("join_without_zone", housekeeping.join_without_zone),
+    Job("mark_missed", housekeeping.mark_missed),
     Job("dispatch_due", dispatch.dispatch_due),
 )
 
@@ -82,7 +83,7 @@ class Alarm:
             await asyncio.wait_for(bell.wait(), LONGEST_SLEEP.total_seconds())
 
     async def _ring(self) -> None:
-        # A coroutine: the scheduler would call a plain function in a thread, where a bell is mute.
+        # A coroutine: a plain function would run in a thread, and bells belong to the loop.
         self._deps.bells.plans.set()
 
     def stop(self) -> None:

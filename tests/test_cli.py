@@ -12,7 +12,7 @@ import stat
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,6 +122,12 @@ async def becomes(http: httpx.AsyncClient, status: int) -> dict[str, object]:
     raise AssertionError(f"/readyz never became {status}")
 
 
+def sql(data: Path, statement: str) -> list[tuple[object, ...]]:
+    """What the database says through a connection that knows nothing of the bot."""
+    with closing(sqlite3.connect(data / "aftercare.db")) as connection, connection:
+        return connection.execute(statement).fetchall()
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -170,9 +176,9 @@ async def test_a_clinic_is_made_the_bot_runs_and_its_lead_is_greeted(
     assert (mode(data), mode(data / "aftercare.key")) == (0o700, 0o600)
     assert mode(data / "aftercare.db") == 0o600
     # What was not given stands at what is safe.
-    with sqlite3.connect(data / "aftercare.db") as database:
-        found = database.execute("SELECT sender_name, urgent_number, urgent_place FROM clinic")
-        assert found.fetchall() == [("Lumen Clinic of", "112", "the nearest emergency department")]
+    assert sql(data, "SELECT sender_name, urgent_number, urgent_place FROM clinic") == [
+        ("Lumen Clinic of", "112", "the nearest emergency department")
+    ]
 
     nour = telegram.person("Nour")
     plain = httpx.AsyncClient(trust_env=False, base_url=f"http://{at}", timeout=5)
@@ -228,10 +234,8 @@ async def test_the_bot_waits_for_telegram_and_stops_while_telegram_hangs(
             assert how.code == 0
             assert "Traceback" not in how.err
     telegram.faults.clear()
-    with sqlite3.connect(options.data_dir / "aftercare.db") as database:
-        rows = database.execute("SELECT state, attempts FROM v_message").fetchall()
     # In the air when it stopped: the next start treats it as unknown.
-    assert ("sending", 1) in rows
+    assert ("sending", 1) in sql(options.data_dir, "SELECT state, attempts FROM v_message")
 
 
 async def test_the_demo_shows_its_page_and_ends_when_told(operator: Operator) -> None:
@@ -410,8 +414,7 @@ def test_a_run_that_cannot_work_is_one_sentence(
             assert said in desk.runs("run").sentence
 
     # What a newer program left behind is refused, and left as it is.
-    with sqlite3.connect(options.data_dir / "aftercare.db") as database:
-        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    sql(options.data_dir, "UPDATE alembic_version SET version_num = '9999'")
     for command in ("run", "migrate", "stats"):
         assert desk.runs(command).sentence == (
             "the database has schema 9999, which is newer than this program's 0001; "

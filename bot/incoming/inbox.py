@@ -22,6 +22,8 @@ from bot.services.turn import Account, Turn, current_turn
 from bot.storage import sealed
 from bot.storage.database import Priority
 from bot.storage.queries import inbox
+from bot.storage.tables import Update
+from bot.storage.vault import VaultError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ _BATCH = 64
 _ANSWER_TIMEOUT_S = 2.0
 # How long an update rests after the database failed it: that is no fault of the update's.
 _STORAGE_PAUSE_S = 1.0
+_LONGEST_SLEEP_S = 60.0
 Process = Callable[[TelegramUpdate], Awaitable[None]]
 Call = Callable[[], Coroutine[Any, Any, None]]
 
@@ -58,15 +61,15 @@ class Inbox:
         bell = self._deps.bells.inbox
         while not self._stopping.is_set():
             bell.clear()
+            wait_s = _LONGEST_SLEEP_S
             try:
                 if await self._start_waiting():
                     continue
             except Exception:
                 log.exception("the inbox could not be read", extra={"action": "inbox_failed"})
-            try:
-                await asyncio.wait_for(bell.wait(), 1.0)
-            except TimeoutError:
-                continue
+                wait_s = _STORAGE_PAUSE_S
+            with suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), wait_s)
 
     async def stop(self) -> None:
         """Begin nothing more and let what is being handled end."""
@@ -194,7 +197,7 @@ class Inbox:
                 return False
             row = await inbox.take(session, update_id)
             if row is not None:
-                await self._set_aside(session, update_id, sealed.read(session, row))
+                await self._set_aside(session, update_id, _readable(session, row))
         self._deps.bells.ring()
         return True
 
@@ -319,6 +322,14 @@ def _tapped(raw: dict[str, Any]) -> str:
         if button.get("callback_data") == query.get("data"):
             return str(button.get("text", ""))
     return ""
+
+
+def _readable(session: AsyncSession, row: Update) -> dict[str, Any]:
+    """Return the raw update; empty when its sealed column cannot be opened any more."""
+    try:
+        return sealed.read(session, row)
+    except VaultError:
+        return {}
 
 
 def _where(error: BaseException) -> str:

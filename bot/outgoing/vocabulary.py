@@ -190,6 +190,7 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "not_joined": Variable("names of those not joined", ["Ana"], [_HOSTILE, _HOSTILE], ([],)),
     "to_book": Variable("names without a next date", ["Ana", "Ben"], [_HOSTILE], ([],)),
+    "missed_checks": Variable("names without a safety check", ["Ben"], [_HOSTILE], ([],)),
     "unreached": Variable("names of those not reached", ["Ben"], [_HOSTILE], ([],)),
     "count": Variable("how many patients are listed", 2, 2, (0,)),
     "state": Variable("a patient's state in words", "active"),
@@ -419,8 +420,10 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/course_stopped": Text(("patient",)),
     # A practitioner: looking.
     "practitioner/today": Text(
-        ("day", "visits", "reports", "not_joined", "to_book", "unreached"), longest=LONGEST_LIST
+        ("day", "visits", "reports", "missed_checks", "not_joined", "to_book", "unreached"),
+        longest=LONGEST_LIST,
     ),
+    "practitioner/visit_unrecorded": Text(("patient", "visit_at")),
     "practitioner/patients": Text(("count",)),
     "practitioner/card": Text(
         ("patient", "state", "courses", "limits", "next_message", "paused", "paused_until"),

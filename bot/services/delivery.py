@@ -5,35 +5,28 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 
-from bot.domain import rules
-from bot.domain.rules import Drop, GiveUp, Go, Standing
-from bot.domain.states import Lane, MessageState, PatientState, Reason, ReminderState
-from bot.domain.times import QuietHours, is_quiet, out_of_quiet
+from bot.domain.rules import Drop, Go
+from bot.domain.states import Lane, MessageState, Reason, ReminderState
 from bot.outgoing import sender
 from bot.outgoing.pace import Pace
 from bot.outgoing.sender import Outcome, Outgoing
-from bot.outgoing.texts import TextError
-from bot.services import compose, dispatch, reach, situation
+from bot.services import compose, dispatch, settling
 from bot.services.deps import Deps
 from bot.storage import sealed
 from bot.storage.database import Priority
-from bot.storage.queries import alerts, inbox, outbox, people, plans
-from bot.storage.tables import Message, Patient
+from bot.storage.queries import outbox, plans
+from bot.storage.tables import Message
 
 log = logging.getLogger(__name__)
 
 # Fixed senders and no more: the HTTP pool gets slower with more (engine.md, pitfall 2).
 SENDERS = 8
-_ALERT = "alerts/report"
-_LOOK_AGAIN = timedelta(seconds=60)
 _FIRST_PAUSE_S = 1.0
-# Danger must not wait a minute for a line that is back.
 _LONGEST_PAUSE_S = 10.0
 
 
@@ -85,7 +78,7 @@ class Delivery:
         async with self._deps.database.write(Priority.RESULT) as session:
             left = await outbox.left_sending(session)
             for row in left:
-                await self._unknown(session, row, now, killed=True)
+                await settling.unknown(session, row, now, killed=True)
         return len(left)
 
     async def run(self) -> None:
@@ -227,10 +220,35 @@ class Delivery:
             waits.append(self._pace.closed_s)
         return max(0.001, min(waits))
 
+    async def _end_broken(self, session: AsyncSession, row: Message, now: datetime) -> None:
+        """End a message that cannot be made; if even telling somebody fails, end it without."""
+        message_id = row.id or 0
+        try:
+            async with session.begin_nested():
+                await settling.never(session, row, Reason.TEMPLATE_FAULT, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            await self._end(session, message_id, MessageState.FAILED, now)
+
+    async def _end(
+        self, session: AsyncSession, message_id: int, state: MessageState, now: datetime
+    ) -> None:
+        """End a message and its reminders, and nothing else of what follows from it."""
+        await outbox.end(session, message_id, state)
+        arrived = state is MessageState.SENT
+        await plans.finish_reminders(
+            session,
+            message_id,
+            ReminderState.SENT if arrived else ReminderState.UNDELIVERED,
+            None if arrived else Reason.TEMPLATE_FAULT,
+            now,
+        )
+
     async def _prepare(self, session: AsyncSession, row: Message, now: datetime) -> Outgoing | None:
         """Ask the rules again and put the words on; nothing when it will not go now."""
         try:
-            verdict = await self._judge(session, row, now)
+            verdict = await dispatch.may_leave(session, row, now)
             composed = (
                 await compose.compose(session, self._deps, row, now)
                 if isinstance(verdict, Go)
@@ -242,20 +260,24 @@ class Delivery:
             # One message that cannot be made must not hold up those behind it.
             log.error(
                 "a text could not be made",
-                exc_info=None if isinstance(error, TextError) else error,
-                extra={"action": "text_failed", "message_id": row.ref, "template": row.template},
+                extra={
+                    "action": "text_failed",
+                    "message_id": row.ref,
+                    "template": row.template,
+                    "cause": type(error).__name__,
+                },
             )
-            await self._never(session, row, Reason.TEMPLATE_FAULT, now)
+            await self._end_broken(session, row, now)
             return None
         if isinstance(verdict, Drop):
-            await self._drop(session, row, verdict.reason, now)
+            await settling.drop(session, row, verdict.reason, now)
             return None
         if composed is None:
-            row.lease_until = await self._look_again_at(session, row, now)
+            row.lease_until = await dispatch.look_again_at(session, row, now)
             session.add(row)
             return None
-        if await self._overtaken(session, row):
-            await self._give_up(session, row, now)
+        if await settling.overtaken(session, row):
+            await settling.give_up(session, row, now)
             return None
         row.state = MessageState.SENDING
         row.attempts += 1
@@ -265,71 +287,6 @@ class Delivery:
         sealed.write(session, row, sealed.read(session, row) | {"text": composed.html})
         session.add(row)
         return composed.outgoing
-
-    async def _look_again_at(self, session: AsyncSession, row: Message, now: datetime) -> datetime:
-        """Return when a message that may not go now is judged again: after its quiet hours."""
-        soon = now + _LOOK_AGAIN
-        if row.patient_id is None:
-            return soon
-        patient = await people.patient(session, row.patient_id)
-        clinic = await people.clinic(session, row.clinic_id)
-        zone = ZoneInfo(patient.timezone or clinic.timezone)
-        quiet = QuietHours(patient.quiet_start, patient.quiet_end)
-        return max(soon, out_of_quiet(now, zone, quiet))
-
-    async def _judge(self, session: AsyncSession, row: Message, now: datetime) -> rules.Verdict:
-        if row.method == "edit" and await outbox.newer_edit(session, row):
-            return Drop(Reason.REPLACED)
-        if row.practitioner_id is not None:
-            person = await people.practitioner(session, row.practitioner_id)
-            if person.removed_at is not None:
-                return Drop(Reason.NOT_ACTIVE)
-            late = row.expires_at is not None and now >= row.expires_at
-            if late:
-                return Drop(Reason.TOO_LATE)
-            return await self._still_wanted(session, row)
-        if row.patient_id is None:
-            late = row.expires_at is not None and now >= row.expires_at
-            return Drop(Reason.TOO_LATE) if late else Go()
-        if row.follows_id is not None:
-            first = await outbox.message(session, row.follows_id)
-            if first is not None and first.state in (MessageState.DROPPED, MessageState.FAILED):
-                return Drop(first.reason or Reason.REPLACED)
-        # Only what belongs to a visit carries reminders.
-        reminders = await plans.reminders_of_message(session, row.id or 0) if row.visit_id else []
-        if reminders:
-            whole = await situation.read(session, row.patient_id)
-            return rules.may_go(dispatch.standing(whole, reminders, now), now)
-        patient = await people.patient(session, row.patient_id)
-        clinic = await people.clinic(session, row.clinic_id)
-        zone = ZoneInfo(patient.timezone or clinic.timezone)
-        return rules.may_go(
-            Standing(
-                lane=row.lane,
-                unasked=row.unasked,
-                safety=False,
-                expires_at=row.expires_at,
-                patient=patient.state,
-                course=None,
-                paused=False,
-                quiet=is_quiet(now, zone, QuietHours(patient.quiet_start, patient.quiet_end)),
-            ),
-            now,
-        )
-
-    async def _still_wanted(self, session: AsyncSession, row: Message) -> rules.Verdict:
-        """A nudge goes only while somebody waits, a repeated alert only while it is open."""
-        if row.template == _ALERT and row.maybe_copies > 0 and row.patient_id is not None:
-            if not await alerts.any_open(session, row.patient_id):
-                return Drop(Reason.REPLACED)
-            return Go()
-        if row.template == reach.NUDGE and row.patient_id is not None:
-            patient = await people.patient(session, row.patient_id)
-            waits = patient.state is PatientState.OPENED and patient.confirmed_at is None
-            # The link may meanwhile have been opened anew, by another account.
-            if not waits or patient.opened_at != row.queued_at:
-                return Drop(Reason.REPLACED)
-        return Go()
 
     async def _send(self, taken: _Taken) -> None:
         outcome: Outcome | None = None
@@ -352,7 +309,7 @@ class Delivery:
             async with self._deps.database.write(Priority.RESULT) as session:
                 for taken, outcome in done:
                     await self._record(session, taken.message_id, outcome, now)
-        except SQLAlchemyError:
+        except (OperationalError, InterfaceError):
             # What is known of a send must not be forgotten because the database is busy.
             self._done = done + self._done
             raise
@@ -371,14 +328,14 @@ class Delivery:
             try:
                 async with self._deps.database.write(Priority.RESULT) as session:
                     await self._record(session, taken.message_id, outcome, now)
-            except SQLAlchemyError:
+            except (OperationalError, InterfaceError):
                 self._done.append((taken, outcome))
                 continue
             except Exception:
                 arrived = isinstance(outcome, sender.Delivered)
                 state = MessageState.SENT if arrived else MessageState.FAILED
                 async with self._deps.database.write(Priority.RESULT) as session:
-                    await outbox.end(session, taken.message_id, state)
+                    await self._end(session, taken.message_id, state, now)
             self._busy_of(taken).discard(taken.outgoing.chat_id)
 
     async def _record(
@@ -389,127 +346,12 @@ class Delivery:
             # A tap may have proved meanwhile that an earlier copy arrived.
             return
         match outcome:
-            case None:
-                # It became too late in our hands and was never tried; the next look drops it.
-                row.attempts -= 1
-                await outbox.put_back(session, row, now=now, wait=timedelta())
-            case sender.Delivered():
-                await self._sent(session, row, outcome, now)
             case sender.NotSent(wait=wait, flood=True):
-                wait = wait or timedelta()
-                self._pace.close_chat(row.chat_id, wait.total_seconds())
-                await outbox.put_back(session, row, now=now, wait=wait)
-            case sender.NotSent():
-                await self._line_failed(session, row, now)
-            case sender.NeverWill(reason=reason):
-                await self._never(session, row, reason, now)
-            case sender.TargetGone():
-                row.method, row.target_message_id = "text", None
-                await outbox.put_back(session, row, now=now, wait=timedelta())
+                self._pace.close_chat(row.chat_id, (wait or timedelta()).total_seconds())
+            case sender.NotSent() | sender.Unknown():
+                self._in_doubt = True
             case sender.Refused(cause=cause):
+                self._in_doubt = True
                 self.refused = cause
                 log.error("Telegram refuses this bot", extra={"action": "refused", "cause": cause})
-                await self._line_failed(session, row, now)
-            case sender.Unknown(cause=cause):
-                self._in_doubt = True
-                log.warning(
-                    "a send was not answered",
-                    extra={"action": "send_unknown", "message_id": row.ref, "cause": cause},
-                )
-                await self._unknown(session, row, now)
-
-    async def _line_failed(self, session: AsyncSession, row: Message, now: datetime) -> None:
-        """Keep a message that surely was not sent until the line is back; danger keeps trying."""
-        self._in_doubt = True
-        wait_s = 0.0
-        if row.lane is Lane.DANGER:
-            wait_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(row.attempts - 1, 10))
-        await outbox.put_back(session, row, now=now, wait=timedelta(seconds=wait_s))
-
-    async def _sent(
-        self, session: AsyncSession, row: Message, delivered: sender.Delivered, now: datetime
-    ) -> None:
-        row.state = MessageState.SENT
-        row.telegram_message_id = delivered.message_id
-        row.sent_at = now
-        if delivered.plain:
-            row.reason = Reason.TEMPLATE_FAULT
-            log.error(
-                "a text went without its formatting",
-                extra={"action": "sent_plain", "message_id": row.ref, "template": row.template},
-            )
-        content = sealed.read(session, row)
-        # The link was the secret; what it pictured is gone once it is delivered.
-        content.pop("file", None)
-        sealed.write(session, row, content)
-        session.add(row)
-        await plans.finish_reminders(session, row.id or 0, ReminderState.SENT, None, now)
-        log.info("delivered", extra={"action": "delivered", "message_id": row.ref})
-
-    async def _never(
-        self, session: AsyncSession, row: Message, reason: Reason, now: datetime
-    ) -> None:
-        row.state, row.reason = MessageState.FAILED, reason
-        session.add(row)
-        log.warning(
-            "a message cannot be delivered",
-            extra={"action": "undeliverable", "message_id": row.ref, "reason": reason.value},
-        )
-        await plans.finish_reminders(session, row.id or 0, ReminderState.UNDELIVERED, reason, now)
-        patient = await self._patient_reached(session, row)
-        if patient is not None:
-            await reach.lost(session, patient, reason, now)
-
-    async def _patient_reached(self, session: AsyncSession, row: Message) -> Patient | None:
-        """Return whom the message was for, if that is a patient."""
-        if row.practitioner_id is not None or row.patient_id is None:
-            return None
-        return await people.patient(session, row.patient_id)
-
-    async def _drop(
-        self, session: AsyncSession, row: Message, reason: Reason, now: datetime
-    ) -> None:
-        if reason is Reason.TOO_LATE and row.maybe_copies > 0:
-            # Too late for its repeat; whether the first one arrived is still not known.
-            await self._give_up(session, row, now)
-            return
-        row.state, row.reason = MessageState.DROPPED, reason
-        session.add(row)
-        await plans.finish_reminders(session, row.id or 0, rules.state_for(reason), reason, now)
-
-    async def _unknown(
-        self, session: AsyncSession, row: Message, now: datetime, *, killed: bool = False
-    ) -> None:
-        """Cool down, then repeat or give up, as the lane says (promises.md 2.2)."""
-        row.maybe_copies += 1
-        verdict = rules.after_unknown(
-            row.lane,
-            row.method,
-            row.maybe_copies,
-            heard_since=await self._heard_since(session, row),
-            killed=killed,
-        )
-        if isinstance(verdict, GiveUp):
-            await self._give_up(session, row, now)
-        else:
-            await outbox.put_back(session, row, now=now, wait=verdict.after)
-
-    async def _give_up(self, session: AsyncSession, row: Message, now: datetime) -> None:
-        """Leave a message unconfirmed: nobody knows, and the practitioner sees just that."""
-        row.state, row.reason = MessageState.UNCONFIRMED, Reason.UNCONFIRMED
-        session.add(row)
-        await plans.finish_reminders(
-            session, row.id or 0, ReminderState.UNDELIVERED, Reason.UNCONFIRMED, now
-        )
-
-    async def _overtaken(self, session: AsyncSession, row: Message) -> bool:
-        if row.maybe_copies == 0:
-            return False
-        heard_since = await self._heard_since(session, row)
-        return rules.overtaken(row.lane, row.method, row.maybe_copies, heard_since=heard_since)
-
-    async def _heard_since(self, session: AsyncSession, row: Message) -> bool:
-        """Say whether the chat spoke after the message was last tried."""
-        return row.sent_at is not None and await inbox.heard_since(
-            session, row.chat_id, row.sent_at
-        )
+        await settling.settle(session, row, outcome, now)

@@ -2,30 +2,38 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain import rules, schedule
 from bot.domain.protocol import Kind, Step
-from bot.domain.rules import Drop, Standing
-from bot.domain.states import CourseState, Lane, Reason
+from bot.domain.rules import Drop, Go, Standing
+from bot.domain.states import CourseState, Lane, MessageState, PatientState, Reason
+from bot.domain.times import QuietHours, is_quiet, out_of_quiet
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import outbox, situation
+from bot.services import outbox, planning, reach, situation
 from bot.services.deps import Deps
 from bot.services.planning import replan
 from bot.services.situation import Situation
 from bot.storage import sealed
 from bot.storage.database import Priority
-from bot.storage.queries import people, plans
-from bot.storage.tables import Message, Reminder
+from bot.storage.queries import alerts, people, plans
+from bot.storage.queries import outbox as queries
+from bot.storage.tables import Message, Patient, Reminder
 
 log = logging.getLogger(__name__)
 
 BATCH = 20
+_ALERT = "alerts/report"
+# Later than this means that nobody was there to send it: see dispatch_patient.
+_LATE = timedelta(minutes=5)
+_LOOK_AGAIN = timedelta(seconds=60)
 _COURTESY = frozenset({Kind.PHOTO, Kind.BOOK, Kind.MAINT})
 _BOOKING = frozenset({Kind.BOOK})
 
@@ -37,9 +45,7 @@ async def dispatch_due(deps: Deps, now: datetime) -> int:
             return 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.pause_ended(session, now):
-            patient.paused_until = None
-            session.add(patient)
-            await replan(session, patient.id or 0, now)
+            await _alone(session, partial(_end_pause, session, patient, now))
         await plans.expire_reminders(session, now)
     queued = 0
     seen: set[int] = set()
@@ -48,7 +54,7 @@ async def dispatch_due(deps: Deps, now: datetime) -> int:
             due = await plans.patients_with_due_reminders(session, now, limit=BATCH + len(seen))
             fresh = [patient_id for patient_id in due if patient_id not in seen][:BATCH]
             for patient_id in fresh:
-                queued += await _dispatch_alone(session, patient_id, now)
+                queued += await _alone(session, partial(dispatch_patient, session, patient_id, now))
         # Those who only wait (quiet hours) stay due; one look a round is enough.
         seen.update(fresh)
         if not fresh:
@@ -57,12 +63,12 @@ async def dispatch_due(deps: Deps, now: datetime) -> int:
     return queued
 
 
-async def _dispatch_alone(session: AsyncSession, patient_id: int, now: datetime) -> int:
-    """Queue what is due for one patient; what fails for one of them holds up nobody else."""
+async def _alone(session: AsyncSession, work: Callable[[], Awaitable[int]]) -> int:
+    """Do the work for one patient; what fails for one of them holds up nobody else."""
     try:
         async with session.begin_nested():
-            return await dispatch_patient(session, patient_id, now)
-    except SQLAlchemyError:
+            return await work()
+    except (OperationalError, InterfaceError):
         raise
     except Exception:
         log.exception(
@@ -72,8 +78,25 @@ async def _dispatch_alone(session: AsyncSession, patient_id: int, now: datetime)
         return 0
 
 
+async def _end_pause(session: AsyncSession, patient: Patient, now: datetime) -> int:
+    patient.paused_until = None
+    session.add(patient)
+    await replan(session, patient.id or 0, now)
+    return 0
+
+
 async def dispatch_patient(session: AsyncSession, patient_id: int, now: datetime) -> int:
-    """Queue what is due for one patient; return how many messages that made."""
+    """Queue what is due for one patient; return how many messages that made.
+
+    After an outage the plan is made anew first: merged, under the caps, outside quiet hours.
+    """
+    await people.lock(session, patient_id)
+    late = now - _LATE
+    if any(
+        row.due_at is not None and row.due_at <= late
+        for row in await plans.due_reminders(session, patient_id, now)
+    ):
+        await replan(session, patient_id, now)
     whole = await situation.read(session, patient_id)
     groups: dict[str, list[Reminder]] = defaultdict(list)
     for row in await plans.due_reminders(session, patient_id, now):
@@ -82,7 +105,7 @@ async def dispatch_patient(session: AsyncSession, patient_id: int, now: datetime
             row.state, row.reason = rules.state_for(verdict.reason), verdict.reason
             row.final_at = now
             session.add(row)
-        elif isinstance(verdict, rules.Go):
+        elif isinstance(verdict, Go):
             groups[row.group_key or row.ref].append(row)
     for rows in groups.values():
         await _queue(session, whole, rows, now)
@@ -114,6 +137,8 @@ def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Stand
     if whole.patient.is_test:
         # A test shows every message once, whatever would keep it back.
         failed = [None]
+    if any(planning.outdated(whole, each) for each in rows):
+        failed = [Reason.VISIT_MOVED]
     superseded = plan.course.state is CourseState.ACTIVE and facts.later_session
     condition = next((reason for reason in failed if reason is not None), None)
     if not whole.patient.booking_requests and any(_BOOKING.issuperset(s.kinds) for s in steps):
@@ -184,3 +209,75 @@ async def _queue(
             rows=[[Button(label="something_wrong", data=buttons.pack("wrong"))]],
         )
     return message
+
+
+async def may_leave(session: AsyncSession, row: Message, now: datetime) -> rules.Verdict:
+    """Return whether a queued message may leave now: asked again right before it is sent."""
+    if row.method == "edit" and await queries.newer_edit(session, row):
+        return Drop(Reason.REPLACED)
+    if row.patient_id is None or row.practitioner_id is not None:
+        return await _may_reach_practitioner(session, row, now)
+    if row.follows_id is not None:
+        first = await queries.message(session, row.follows_id)
+        if first is not None and first.state in (MessageState.DROPPED, MessageState.FAILED):
+            return Drop(first.reason or Reason.REPLACED)
+    # Only what belongs to a visit carries reminders.
+    reminders = await plans.reminders_of_message(session, row.id or 0) if row.visit_id else []
+    if reminders:
+        whole = await situation.read(session, row.patient_id)
+        return rules.may_go(standing(whole, reminders, now), now)
+    patient = await people.patient(session, row.patient_id)
+    zone, quiet = await _clock_of(session, patient)
+    return rules.may_go(
+        Standing(
+            lane=row.lane,
+            unasked=row.unasked,
+            safety=False,
+            expires_at=row.expires_at,
+            patient=patient.state,
+            course=None,
+            paused=False,
+            quiet=is_quiet(now, zone, quiet),
+        ),
+        now,
+    )
+
+
+async def _may_reach_practitioner(
+    session: AsyncSession, row: Message, now: datetime
+) -> rules.Verdict:
+    """The same for practitioners and for accounts that are nobody's.
+
+    A nudge goes only while somebody waits, a repeated alert only while it is open.
+    """
+    if row.expires_at is not None and now >= row.expires_at:
+        return Drop(Reason.TOO_LATE)
+    if row.practitioner_id is None:
+        return Go()
+    person = await people.practitioner(session, row.practitioner_id)
+    if person.removed_at is not None:
+        return Drop(Reason.NOT_ACTIVE)
+    wanted = True
+    if row.template == _ALERT and row.maybe_copies > 0 and row.patient_id is not None:
+        wanted = await alerts.any_open(session, row.patient_id)
+    if row.template == reach.NUDGE and row.patient_id is not None:
+        patient = await people.patient(session, row.patient_id)
+        waits = patient.state is PatientState.OPENED and patient.confirmed_at is None
+        # The link may meanwhile have been opened anew, by another account.
+        wanted = waits and patient.opened_at == row.queued_at
+    return Go() if wanted else Drop(Reason.REPLACED)
+
+
+async def look_again_at(session: AsyncSession, row: Message, now: datetime) -> datetime:
+    """Return when a message that may not leave now is judged again: after its quiet hours."""
+    soon = now + _LOOK_AGAIN
+    if row.patient_id is None:
+        return soon
+    zone, quiet = await _clock_of(session, await people.patient(session, row.patient_id))
+    return max(soon, out_of_quiet(now, zone, quiet))
+
+
+async def _clock_of(session: AsyncSession, patient: Patient) -> tuple[ZoneInfo, QuietHours]:
+    clinic = await people.clinic(session, patient.clinic_id)
+    zone = ZoneInfo(patient.timezone or clinic.timezone)
+    return zone, QuietHours(patient.quiet_start, patient.quiet_end)

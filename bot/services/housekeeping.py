@@ -1,15 +1,61 @@
 """Small things that only time brings about."""
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from bot.services import joining
+from bot.domain.states import VisitState
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import joining, outbox, words
 from bot.services.deps import Deps
+from bot.services.planning import replan
 from bot.services.turn import Account, Turn
 from bot.storage.database import Priority
-from bot.storage.queries import people
+from bot.storage.queries import people, plans
 
 # Nobody goes without a care card because a question about the clock was left open.
 ZONE_WAIT = timedelta(minutes=10)
+
+
+# A visit that nobody recorded is asked about the day after, and no longer counts as booked.
+UNRECORDED = timedelta(hours=24)
+
+
+async def mark_missed(deps: Deps, now: datetime) -> int:
+    """Take booked visits that nobody recorded for a day as missed, and ask the practitioner.
+
+    Booking and late checks then come back. Returns how many there were.
+    """
+    async with deps.database.read() as session:
+        if not await plans.overdue_visits(session, now - UNRECORDED):
+            return 0
+    async with deps.database.write(Priority.PLAN) as session:
+        missed = await plans.overdue_visits(session, now - UNRECORDED)
+        for visit in missed:
+            patient = await people.patient(session, visit.patient_id)
+            clinic = await people.clinic(session, visit.clinic_id)
+            visit.state = VisitState.MISSED
+            session.add(visit)
+            await replan(session, visit.patient_id, now)
+            at = visit.planned_at or now
+            await outbox.to_practitioner(
+                session,
+                await people.practitioner(session, patient.practitioner_id),
+                "practitioner/visit_unrecorded",
+                now,
+                language=clinic.language,
+                values={
+                    "patient": words.name_of(session, patient),
+                    "visit_at": dates.moment(at, ZoneInfo(clinic.timezone), clinic.language),
+                },
+                rows=[
+                    [Button(label="session_done_at", data=buttons.pack("sessionat", patient.ref))],
+                    [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+                ],
+                patient=patient,
+            )
+    deps.bells.outbox.set()
+    return len(missed)
 
 
 async def join_without_zone(deps: Deps, now: datetime) -> int:

@@ -11,7 +11,6 @@ from bot.domain.facts import Delivered, Planned
 from bot.domain.protocol import Anchor, Kind, Step
 from bot.domain.states import (
     CourseState,
-    MessageState,
     PatientState,
     Reason,
     ReminderState,
@@ -20,7 +19,7 @@ from bot.domain.states import (
 from bot.services import situation as situations
 from bot.services.deps import new_ref
 from bot.services.situation import Situation
-from bot.storage.queries import outbox
+from bot.storage.queries import outbox, people, plans
 from bot.storage.tables import Reminder, Visit
 
 
@@ -32,6 +31,7 @@ async def replan(session: AsyncSession, patient_id: int, now: datetime) -> Situa
     3. Rows follow: new, moved, or final with a reason. A final row is never changed.
     """
     await session.flush()
+    await people.lock(session, patient_id)
     situation = await situations.read(session, patient_id)
     if situation.patient.is_test:
         # A test course is laid out once, by hand; see enrolling.test_course.
@@ -85,24 +85,32 @@ def _asked_not_to(situation: Situation, step: Planned) -> Planned:
 
 
 async def _take_back(session: AsyncSession, situation: Situation) -> None:
-    carried = {
-        row.message_id
-        for row in situation.reminders
-        if row.state is ReminderState.PLANNED and row.message_id is not None
-    }
-    for message in await outbox.queued_for_patient(session, situation.patient.id or 0):
-        if message.id in carried or message.follows_id in carried:
+    """Take back what waits in the outbox and was never tried.
+
+    What may have arrived once stays as it is: its buttons are on a phone, its repeat is marked.
+    """
+    carried = {row.message_id for row in situation.reminders if row.state is ReminderState.PLANNED}
+    waiting = await outbox.queued_for_patient(session, situation.patient.id or 0)
+    dropped: set[int | None] = set()
+    for message in waiting:
+        untried = message.id in carried and message.maybe_copies == 0
+        if untried and await outbox.drop_queued(session, message.id or 0, Reason.REPLACED):
+            dropped.add(message.id)
+    for message in waiting:
+        # A second bubble goes only with its first: one that is in the air keeps its warning card.
+        if message.follows_id in dropped:
             await outbox.drop_queued(session, message.id or 0, Reason.REPLACED)
     for row in situation.reminders:
-        if row.state is ReminderState.PLANNED and row.message_id is not None:
-            carrier = await outbox.message(session, row.message_id)
-            if carrier is None:
-                continue
-            await session.refresh(carrier)
-            if carrier.state is MessageState.DROPPED:
-                row.message_id = None
-                session.add(row)
+        if row.message_id in dropped and row.state is ReminderState.PLANNED:
+            row.message_id = None
+            session.add(row)
     await session.flush()
+
+
+async def catch_up(session: AsyncSession, message_id: int, patient_id: int, now: datetime) -> None:
+    """Plan anew when a message that was in the air during a change of its date has landed."""
+    if await plans.carries_outdated(session, message_id):
+        await replan(session, patient_id, now)
 
 
 def _settled(situation: Situation) -> list[Delivered]:
@@ -144,8 +152,12 @@ def _settled(situation: Situation) -> list[Delivered]:
     return settled
 
 
+def outdated(situation: Situation, row: Reminder) -> bool:
+    """Say whether a row was dated for a time that its visit no longer has."""
+    return _moved(situation, situation.visit(row.visit_id), row)
+
+
 def _moved(situation: Situation, visit: Visit, row: Reminder) -> bool:
-    """Say whether a finished row belongs to a date that its visit no longer has."""
     if row.round >= visit.round:
         return False
     if visit.state is VisitState.PLANNED:

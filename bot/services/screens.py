@@ -30,6 +30,8 @@ from bot.storage.tables import Patient, Reminder
 _ROWS = 12
 _SENT = 15
 _VISITS = 36
+# Safety checks that never arrived stay on the list this long.
+_LOOK_BACK = timedelta(days=14)
 _NAMES = 12
 _NAME = 24
 _PAGE = 20
@@ -100,6 +102,7 @@ async def show_today(turn: Turn) -> None:
         turn.session, turn.clinic.id or 0, (PatientState.INVITED, PatientState.OPENED)
     )
     lost = await people.patients_in(turn.session, turn.clinic.id or 0, (PatientState.UNREACHABLE,))
+    unchecked = await plans.missed_checks(turn.session, turn.clinic.id or 0, turn.now - _LOOK_BACK)
     to_book = await plans.patients_to_book(turn.session, turn.clinic.id or 0, start, day)
     await turn.screen(
         "practitioner/today",
@@ -107,6 +110,7 @@ async def show_today(turn: Turn) -> None:
             "day": dates.day(day, language),
             "visits": lines[:_VISITS],
             "reports": reports,
+            "missed_checks": _names(turn, unchecked, refs),
             "unreached": _names(turn, lost, refs),
             "not_joined": _names(turn, waiting, refs),
             "to_book": _names(turn, to_book, refs),

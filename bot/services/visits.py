@@ -6,6 +6,7 @@ from bot.domain.protocol import Kind
 from bot.domain.states import (
     CourseState,
     Lane,
+    MessageState,
     PatientState,
     Reason,
     ReminderState,
@@ -189,7 +190,8 @@ async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
         visit = await _new_visit(turn, plan, patient)
     if visit.planned_at == moment.at:
         raise CareError("visit_same", {"patient": words.name_of(turn.session, patient)})
-    await new_round(turn, visit)
+    if not _same_day(turn, visit.planned_at, moment.at):
+        await new_round(turn, visit)
     visit.planned_at = moment.at
     visit.confirmed_at = None
     turn.session.add(visit)
@@ -208,6 +210,12 @@ async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
         actions.undo_rows(action, patient),
         patient=patient,
     )
+
+
+def _same_day(turn: Turn, before: datetime | None, after: datetime) -> bool:
+    """Say whether a visit keeps its date: what was delivered for it then stays delivered."""
+    zone = turn.clinic_zone
+    return before is not None and before.astimezone(zone).date() == after.astimezone(zone).date()
 
 
 async def new_round(turn: Turn, visit: Visit) -> None:
@@ -323,7 +331,16 @@ async def card_seen(turn: Turn, visit: Visit) -> bool:
     """Say whether the patient has (or may have) a card of this visit."""
     whole = await situation.read(turn.session, visit.patient_id)
     seen = (ReminderState.SENT, ReminderState.UNDELIVERED)
-    return any(row.state in seen for row in _cards(whole, visit))
+    for row in _cards(whole, visit):
+        if row.state in seen:
+            return True
+        carrier = await messages.message(turn.session, row.message_id or 0)
+        # In the air, or perhaps arrived already.
+        if carrier is not None and (
+            carrier.state is MessageState.SENDING or carrier.maybe_copies > 0
+        ):
+            return True
+    return False
 
 
 def _card_coming(whole: Situation, visit: Visit) -> bool:

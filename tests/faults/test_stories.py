@@ -32,7 +32,7 @@ async def test_a_tap_proves_that_an_unconfirmed_message_arrived(clinic: Clinic) 
     assert (row["state"], row["attempts"]) == ("sent", 1)
     assert row["telegram_message_id"] == check.id
     assert (await clinic.reminders())["d1"]["state"] == "sent"
-    assert "better" in ana.last_message.lower() or ana.buttons[0] == "Better"
+    assert ana.buttons[0] == "Better"
     await clinic.forward(minutes=10)
     assert sum("day 1 check" in words for words in ana.heard) == 1
 
@@ -126,8 +126,11 @@ async def test_a_refused_token_is_seen_and_survived(clinic: Clinic) -> None:
     clinic.rehearsal.clock.push(timedelta(seconds=30))
     app.deps.bells.ring()
     await ana.person.gets(known + 2, within=20)
-    await clinic.settle()
-    assert app.signs().trouble is None
+    async with asyncio.timeout(10):
+        while True:
+            if app.signs().trouble is None:
+                break
+            await asyncio.sleep(0.01)
     assert any("day 1 check" in words for words in ana.heard[known:])
     assert not any(TWICE in words for words in ana.heard)
 

@@ -31,7 +31,6 @@ from bot.storage.queries import outbox as queries
 from bot.storage.queries import people, plans
 from bot.storage.tables import Message, Patient, Practitioner, Reminder
 
-SOON = timedelta(seconds=5)
 READ_TIMEOUT_S = 0.15
 
 

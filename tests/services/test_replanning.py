@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from bot.clock import PushedClock
 from bot.domain.protocol import Anchor, Kind, Protocol
 from bot.domain.states import PatientState, ReminderState
 from bot.domain.times import QuietHours, is_quiet
+from bot.outgoing.catalogue import Catalogue
 from bot.outgoing.pace import Pace
 from bot.outgoing.texts import Texts
 from bot.rehearsal import demo_clinic
@@ -42,7 +45,7 @@ from bot.storage.vault import Vault
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 3, 10, 13, 30, tzinfo=UTC)
-NOUR = 1
+NOUR, ANA = 1, 2
 DROPPABLE = {Kind.PHOTO, Kind.MAINT, Kind.BOOK, Kind.ADVICE, Kind.LIFT, Kind.PREP, Kind.REVIEW}
 
 
@@ -69,18 +72,19 @@ class Line(BaseRequest):
         return 200, json.dumps({"ok": True, "result": sent}).encode()
 
 
-@dataclass(repr=False)
 class Desk:
     """A practitioner's desk: the real services on a real database, and a line that never fails."""
 
-    deps: Deps
-    clock: PushedClock
-    delivery: Delivery
-    updates: int = 0
-    ref: str = ""
-    # What gives a step another chance: new dates of the visit, new cards of the session.
-    dates: int = 0
-    cards: int = 0
+    def __init__(self, deps: Deps, clock: PushedClock, delivery: Delivery) -> None:
+        self.deps = deps
+        self.clock = clock
+        self.delivery = delivery
+        self.updates = 0
+        self.ref = ""
+        # What gives the card another chance: sessions recorded, corrected and taken back.
+        self.cards = 0
+        # What was said of which visit, and for which time of it.
+        self.said: dict[int, tuple[str, str, datetime | None]] = {}
 
     async def turn(self, act: Callable[[Turn], Awaitable[object]]) -> bool:
         """Let Nour do something, as the inbox would; false when it was refused."""
@@ -98,13 +102,13 @@ class Desk:
         await self.deliver()
         return True
 
-    async def begin(self, number: int) -> None:
+    async def begin(self) -> None:
         """A new patient has just had a session and joins with the clinic's zone."""
 
         async def enrolled(turn: Turn) -> None:
-            patient = await enrolling.enroll(turn, f"P{number}", "mesotherapy-face", None)
+            patient = await enrolling.enroll(turn, "Ana", "mesotherapy-face", None)
             self.ref = patient.ref
-            patient.telegram_id, patient.state = 1000 + number, PatientState.OPENED
+            patient.telegram_id, patient.state = ANA, PatientState.OPENED
             patient.consented_at = patient.confirmed_at = turn.now
             patient.timezone = "Europe/Berlin"
             turn.session.add(patient)
@@ -153,9 +157,7 @@ class Desk:
         )
 
     async def set_visit(self, hours_ahead: int) -> None:
-        self.dates += await self.turn(
-            lambda turn: visits.set_visit(turn, self.ref, self.moment(hours_ahead))
-        )
+        await self.turn(lambda turn: visits.set_visit(turn, self.ref, self.moment(hours_ahead)))
 
     async def cancel(self, _: int) -> None:
         await self.turn(lambda turn: visits.cancel_visit(turn, self.ref))
@@ -204,26 +206,31 @@ class Desk:
                 .join(Patient, col(Patient.id) == col(Reminder.patient_id))
                 .where(Patient.ref == self.ref)
             )
-            rows = [(reminder, visit.ref) for reminder, visit in found.all()]
+            rows = found.all()
         protocol = self.deps.catalogue.protocols["mesotherapy-face"]
+        rounds = Counter((visit.ref, row.step, row.round) for row, visit in rows)
+        assert max(rounds.values()) == 1
         unfinished = Counter(
-            (ref, row.step) for row, ref in rows if row.state is ReminderState.PLANNED
+            (visit.ref, row.step) for row, visit in rows if row.state is ReminderState.PLANNED
         )
         assert max(unfinished.values(), default=0) <= 1
-        rounds = Counter((ref, row.step, row.round) for row, ref in rows)
-        assert max(rounds.values()) == 1
-        assert sum(Counter(row.state for row, _ in rows).values()) == len(rows)
-        self._said_once(protocol, [pair for pair in rows if pair[0].state is ReminderState.SENT])
+        sent = [(row, visit) for row, visit in rows if row.state is ReminderState.SENT]
+        self._said_once(protocol, sent)
+        self._in_time(protocol, [row for row, _ in sent])
 
-    def _said_once(self, protocol: Protocol, sent: list[tuple[Reminder, str]]) -> None:
-        for (_, step_id), count in Counter((ref, row.step) for row, ref in sent).items():
-            step = protocol.step(step_id)
-            if step.when.anchor is Anchor.NV:
-                assert count <= self.dates, step_id
-            else:
-                assert count <= (1 + self.cards if Kind.CARD in step.kinds else 1), step_id
+    def _said_once(self, protocol: Protocol, sent: Sequence[tuple[Reminder, Visit]]) -> None:
+        for row, visit in sent:
+            before_visit = protocol.step(row.step).when.anchor is Anchor.NV
+            # Looked at after every act, so this is the time for which it was said.
+            at = visit.planned_at if before_visit else None
+            self.said.setdefault(row.id or 0, (visit.ref, row.step, at))
+        for (_, step_id, _), count in Counter(self.said.values()).items():
+            card = Kind.CARD in protocol.step(step_id).kinds
+            assert count <= (1 + self.cards if card else 1), step_id
+
+    def _in_time(self, protocol: Protocol, sent: Sequence[Reminder]) -> None:
         days: dict[object, set[int | None]] = {}
-        for row, _ in sent:
+        for row in sent:
             step, at = protocol.step(row.step), row.final_at
             assert at is not None
             assert row.due_at is not None
@@ -237,44 +244,61 @@ class Desk:
         assert all(len(messages) <= 2 for messages in days.values())
 
 
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as ready:
-        yield ready
+@dataclass(frozen=True, repr=False)
+class Opening:
+    """What every desk begins with: a database with a clinic and its lead, and the words."""
 
+    folder: Path
+    catalogue: Catalogue
+    texts: Texts
 
-@pytest.fixture
-def desk(runner: asyncio.Runner, tmp_path: Path) -> Iterator[Desk]:
-    """A migrated database with the demo clinic and its lead."""
+    @asynccontextmanager
+    async def desk(self) -> AsyncIterator[Desk]:
+        """A desk of its own, on the morning of START."""
+        copy = self.folder / "desk.db"
+        shutil.copyfile(self.folder / "opening.db", copy)
+        clock, line = PushedClock(START, running=False), Line()
+        deps = self._deps(copy, clock)
+        telegram_bot = Bot("1:desk", request=line, get_updates_request=line)
+        pace = Pace(clock.monotonic, 1_000_000, 1_000_000)
+        try:
+            yield Desk(deps, clock, Delivery(deps, telegram_bot, pace))
+        finally:
+            await deps.database.close()
 
-    async def opened() -> Desk:
-        url = f"sqlite+aiosqlite:///{tmp_path / 'aftercare.db'}"
-        database.guard_files(url, tmp_path)
+    async def fill(self) -> None:
+        """Make what the desks copy."""
+        file = self.folder / "opening.db"
+        url = f"sqlite+aiosqlite:///{file}"
+        database.guard_files(url, self.folder)
         await schema.migrate(url)
-        messages = load_messages(Settings.model_construct(messages_dir=None))
-        clock = PushedClock(START, running=False)
-        deps = Deps(Database(url, Vault([bytes(32)])), messages, Texts(messages), clock, Bells())
+        deps = self._deps(file, PushedClock(START, running=False))
         async with deps.database.write() as session:
             clinic = demo_clinic()
             clinic.ref, clinic.bot_username = "clinic", "lumen_bot"
             await clinics.create(session, clinic, deps)
-            session.add(
-                Practitioner(
-                    ref="nour",
-                    clinic_id=clinic.id or 0,
-                    telegram_id=NOUR,
-                    role="lead",
-                    created_at=START,
-                )
+            nour = Practitioner(
+                ref="nour",
+                clinic_id=clinic.id or 0,
+                telegram_id=NOUR,
+                role="lead",
+                created_at=START,
             )
-        line = Line()
-        telegram_bot = Bot("1:desk", request=line, get_updates_request=line)
-        pace = Pace(clock.monotonic, 1_000_000, 1_000_000)
-        return Desk(deps, clock, Delivery(deps, telegram_bot, pace))
+            session.add(nour)
+        await deps.database.close()
 
-    ready = runner.run(opened())
-    yield ready
-    runner.run(ready.deps.database.close())
+    def _deps(self, file: Path, clock: PushedClock) -> Deps:
+        opened = Database(f"sqlite+aiosqlite:///{file}", Vault([bytes(32)]))
+        return Deps(opened, self.catalogue, self.texts, clock, Bells())
+
+
+@pytest.fixture
+def opening(tmp_path: Path) -> Opening:
+    """A filled database to begin with."""
+    messages = load_messages(Settings.model_construct(messages_dir=None))
+    ready = Opening(tmp_path, messages, Texts(messages))
+    asyncio.run(ready.fill())
+    return ready
 
 
 ACTS = st.one_of(
@@ -299,18 +323,15 @@ ACTS = st.one_of(
 )
 @given(acts=st.lists(ACTS, min_size=3, max_size=10))
 def test_any_order_of_acts_keeps_the_plan_sound(
-    runner: asyncio.Runner, desk: Desk, acts: list[tuple[str, int]]
+    opening: Opening, acts: list[tuple[str, int]]
 ) -> None:
     async def story() -> None:
-        desk.dates = desk.cards = 0
-        await desk.wait(24)
-        await desk.begin(desk.updates)
-        for name, amount in acts:
-            await getattr(desk, name)(amount)
+        async with opening.desk() as desk:
+            await desk.begin()
+            for name, amount in acts:
+                await getattr(desk, name)(amount)
+                await desk.check()
+            await desk.wait(24 * 30)
             await desk.check()
-        await desk.wait(24 * 30)
-        await desk.check()
-        await desk.turn(lambda turn: screens.stop_course(turn, desk.ref))
-        await desk.check()
 
-    runner.run(story())
+    asyncio.run(story())

@@ -70,6 +70,19 @@ async def patient(session: AsyncSession, patient_id: int) -> Patient:
     return await session.get_one(Patient, patient_id)
 
 
+async def lock(session: AsyncSession, patient_id: int) -> None:
+    """Let nobody else plan or dispatch for the patient until this transaction ends.
+
+    On SQLite the one writer does that already, and the database ignores the request.
+    """
+    await session.exec(
+        select(Patient)
+        .where(Patient.id == patient_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
 async def patient_by_account(session: AsyncSession, telegram_id: int) -> Patient | None:
     """Return the (real, not test) patient who owns that account."""
     found = await session.exec(

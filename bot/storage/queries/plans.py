@@ -97,7 +97,10 @@ async def courses(session: AsyncSession, patient_id: int) -> Sequence[Course]:
 async def visits(session: AsyncSession, patient_id: int) -> Sequence[Visit]:
     """Return the patient's visits, in the order in which they were entered."""
     found = await session.exec(
-        select(Visit).where(Visit.patient_id == patient_id).order_by(col(Visit.id))
+        select(Visit)
+        .where(Visit.patient_id == patient_id)
+        .order_by(col(Visit.id))
+        .execution_options(populate_existing=True)
     )
     return found.all()
 
@@ -196,6 +199,7 @@ async def reminders(session: AsyncSession, patient_id: int) -> Sequence[Reminder
         select(Reminder)
         .where(Reminder.patient_id == patient_id)
         .order_by(col(Reminder.due_at), col(Reminder.id))
+        .execution_options(populate_existing=True)
     )
     return found.all()
 
@@ -319,13 +323,52 @@ async def test_running(session: AsyncSession, telegram_id: int) -> bool:
     return found.first() is not None
 
 
-async def unlink_message(session: AsyncSession, message_id: int) -> None:
-    """Give the reminders of a message that will not go back to the planner."""
-    await session.exec(
-        update(Reminder)
-        .where(col(Reminder.message_id) == message_id, col(Reminder.state) == ReminderState.PLANNED)
-        .values(message_id=None)
+async def carries_outdated(session: AsyncSession, message_id: int) -> bool:
+    """Say whether a message carries a reminder of a round that its visit has left behind."""
+    found = await session.exec(
+        select(Reminder.id)
+        .join(Visit, col(Visit.id) == col(Reminder.visit_id))
+        .where(Reminder.message_id == message_id, col(Reminder.round) < col(Visit.round))
+        .limit(1)
     )
+    return found.first() is not None
+
+
+async def overdue_visits(session: AsyncSession, before: datetime) -> Sequence[Visit]:
+    """Return booked visits whose time lies before ``before`` and that nobody recorded."""
+    found = await session.exec(
+        select(Visit)
+        .join(Patient, col(Patient.id) == col(Visit.patient_id))
+        .where(
+            Visit.state == VisitState.PLANNED,
+            col(Visit.planned_at) <= before,
+            col(Patient.is_test).is_(False),
+        )
+        .order_by(col(Visit.id))
+    )
+    return found.all()
+
+
+async def missed_checks(
+    session: AsyncSession, clinic_id: int, since: datetime
+) -> Sequence[Patient]:
+    """Return patients to whom a safety check since ``since`` came too late or not at all."""
+    missed = select(Reminder.patient_id).where(
+        Reminder.clinic_id == clinic_id,
+        col(Reminder.safety).is_(True),
+        col(Reminder.state).in_([ReminderState.EXPIRED, ReminderState.UNDELIVERED]),
+        col(Reminder.final_at) >= since,
+    )
+    found = await session.exec(
+        select(Patient)
+        .where(
+            col(Patient.id).in_(missed),
+            col(Patient.is_test).is_(False),
+            Patient.state != PatientState.ERASED,
+        )
+        .order_by(col(Patient.id))
+    )
+    return found.all()
 
 
 async def finish_reminders(

@@ -60,12 +60,16 @@ async def overdue(session: AsyncSession, now: datetime) -> int:
 async def unbalanced(session: AsyncSession) -> list[str]:
     """Return references of reminders whose state contradicts itself; none in a sound ledger."""
     final = col(Reminder.state) != ReminderState.PLANNED
+    over = select(Message.id).where(
+        col(Message.state).not_in([MessageState.QUEUED, MessageState.SENDING])
+    )
     found = await session.exec(
         select(Reminder.ref).where(
             (final & col(Reminder.final_at).is_(None))
             | (~final & col(Reminder.final_at).is_not(None))
             | (final & (col(Reminder.state) != ReminderState.SENT) & col(Reminder.reason).is_(None))
             | ((col(Reminder.state) == ReminderState.SENT) & col(Reminder.message_id).is_(None))
+            | (~final & col(Reminder.message_id).in_(over))
         )
     )
     return list(found.all())

@@ -1,0 +1,157 @@
+"""What a send came to: kept on the message and its reminders, and told where a person must act."""
+
+import logging
+from datetime import datetime, timedelta
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain import rules
+from bot.domain.rules import GiveUp
+from bot.domain.states import Lane, MessageState, Reason, ReminderState
+from bot.outgoing import sender
+from bot.outgoing.sender import Delivered, Outcome
+from bot.services import reach
+from bot.services.planning import catch_up
+from bot.storage import sealed
+from bot.storage.queries import inbox, outbox, people, plans
+from bot.storage.tables import Message
+
+log = logging.getLogger(__name__)
+
+# Danger keeps trying while the line is down, and must not wait a minute once it is back.
+_LONGEST_WAIT_S = 10
+
+
+async def settle(
+    session: AsyncSession, row: Message, outcome: Outcome | None, now: datetime
+) -> None:
+    """Give a message that was being sent the state that its outcome leads to (promises.md 2.2).
+
+    No outcome means that it became too late in our hands and was never tried.
+    """
+    match outcome:
+        case Delivered():
+            await _sent(session, row, outcome, now)
+        case sender.NeverWill(reason=reason):
+            await never(session, row, reason, now)
+        case sender.Unknown(cause=cause):
+            log.warning(
+                "a send was not answered",
+                extra={"action": "send_unknown", "message_id": row.ref, "cause": cause},
+            )
+            await unknown(session, row, now)
+        case sender.TargetGone():
+            row.method, row.target_message_id = "text", None
+            await _put_back(session, row, now, timedelta())
+        case sender.NotSent(wait=wait, flood=True):
+            await _put_back(session, row, now, wait or timedelta())
+        case sender.NotSent() | sender.Refused():
+            tries = min(row.attempts - 1, 10)
+            wait_s = min(_LONGEST_WAIT_S, 2**tries) if row.lane is Lane.DANGER else 0
+            await _put_back(session, row, now, timedelta(seconds=wait_s))
+        case None:
+            row.attempts -= 1
+            await _put_back(session, row, now, timedelta())
+
+
+async def _put_back(session: AsyncSession, row: Message, now: datetime, wait: timedelta) -> None:
+    """Queue again what surely was not sent."""
+    if row.maybe_copies == 0:
+        row.sent_at = None
+    await outbox.put_back(session, row, now=now, wait=wait)
+
+
+async def _sent(session: AsyncSession, row: Message, delivered: Delivered, now: datetime) -> None:
+    row.state = MessageState.SENT
+    row.telegram_message_id = delivered.message_id
+    row.sent_at = now
+    if delivered.plain:
+        row.reason = Reason.TEMPLATE_FAULT
+        log.error(
+            "a text went without its formatting",
+            extra={"action": "sent_plain", "message_id": row.ref, "template": row.template},
+        )
+    session.add(row)
+    await _finish(session, row, ReminderState.SENT, None, now)
+    log.info("delivered", extra={"action": "delivered", "message_id": row.ref})
+
+
+async def _finish(
+    session: AsyncSession,
+    row: Message,
+    state: ReminderState,
+    reason: Reason | None,
+    now: datetime,
+) -> None:
+    """End the reminders of a message that is final, and what must not outlive it."""
+    await plans.finish_reminders(session, row.id or 0, state, reason, now)
+    if row.method == "photo":
+        # An invitation: the link was the secret, and nobody needs it here any more.
+        sealed.write(session, row, {})
+        session.add(row)
+    if row.patient_id is not None and row.visit_id is not None:
+        # Its visit may have moved while it was in the air.
+        await catch_up(session, row.id or 0, row.patient_id, now)
+
+
+async def never(session: AsyncSession, row: Message, reason: Reason, now: datetime) -> None:
+    """Give up a message that Telegram will not take; whoever treats the patient is told."""
+    row.state, row.reason, row.sent_at = MessageState.FAILED, reason, None
+    session.add(row)
+    log.warning(
+        "a message cannot be delivered",
+        extra={"action": "undeliverable", "message_id": row.ref, "reason": reason.value},
+    )
+    await _finish(session, row, ReminderState.UNDELIVERED, reason, now)
+    if row.practitioner_id is None and row.patient_id is not None:
+        patient = await people.patient(session, row.patient_id)
+        await reach.lost(session, patient, reason, now)
+
+
+async def drop(session: AsyncSession, row: Message, reason: Reason, now: datetime) -> None:
+    """End a message that is not to go any more, and its reminders with it."""
+    if reason is Reason.TOO_LATE and row.maybe_copies > 0:
+        # Too late for its repeat; whether the first one arrived is still not known.
+        await give_up(session, row, now)
+        return
+    row.state, row.reason = MessageState.DROPPED, reason
+    session.add(row)
+    await _finish(session, row, rules.state_for(reason), reason, now)
+
+
+async def unknown(
+    session: AsyncSession, row: Message, now: datetime, *, killed: bool = False
+) -> None:
+    """Cool down, then repeat or give up, as the lane says; the maybe-copy is on record before."""
+    row.maybe_copies += 1
+    verdict = rules.after_unknown(
+        row.lane,
+        row.method,
+        row.maybe_copies,
+        heard_since=await _heard_since(session, row),
+        killed=killed,
+    )
+    if isinstance(verdict, GiveUp):
+        await give_up(session, row, now)
+    else:
+        await outbox.put_back(session, row, now=now, wait=verdict.after)
+
+
+async def give_up(session: AsyncSession, row: Message, now: datetime) -> None:
+    """Leave a message unconfirmed: nobody knows, and the practitioner sees just that."""
+    row.state, row.reason = MessageState.UNCONFIRMED, Reason.UNCONFIRMED
+    session.add(row)
+    await _finish(session, row, ReminderState.UNDELIVERED, Reason.UNCONFIRMED, now)
+
+
+async def overtaken(session: AsyncSession, row: Message) -> bool:
+    """Say whether a repeat has lost its point because the chat has gone on."""
+    if row.maybe_copies == 0:
+        return False
+    heard_since = await _heard_since(session, row)
+    return rules.overtaken(row.lane, row.method, row.maybe_copies, heard_since=heard_since)
+
+
+async def _heard_since(session: AsyncSession, row: Message) -> bool:
+    """Say whether the chat spoke after the message was last tried."""
+    return row.sent_at is not None and await inbox.heard_since(session, row.chat_id, row.sent_at)
