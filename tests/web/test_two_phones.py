@@ -1,6 +1,6 @@
 """The demo in a real browser: four weeks of aftercare lived through on two phones.
 
-``SCREENSHOTS=folder`` keeps the pictures; ``make screenshots`` renews those of the README so.
+``make screenshots`` renews the pictures of the README through ``SCREENSHOTS=folder``.
 """
 
 import os
@@ -13,6 +13,7 @@ from bot.rehearsal import Rehearsal
 
 pytestmark = pytest.mark.browser
 
+_OF_THE_README = {"two-phones", "day-3", "narrow"}
 _KEEP = os.environ.get("SCREENSHOTS")
 
 
@@ -42,7 +43,7 @@ class Phone:
 
 
 async def picture(page: Page, name: str, folder: Path) -> None:
-    kept = Path(_KEEP) if _KEEP else folder
+    kept = Path(_KEEP) if _KEEP and name in _OF_THE_README else folder
     kept.mkdir(parents=True, exist_ok=True)
     # The newest message first slides in; a picture of it half way there helps nobody.
     await page.evaluate(
