@@ -210,7 +210,9 @@ def _stop_signal() -> asyncio.Event:
 
 @commands.command()
 def demo(
-    port: Annotated[int, typer.Option(help="The page's port; 0 takes a free one.")] = 8088,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The page's port; 0 takes a free one.")
+    ] = 8088,
 ) -> None:
     """Run the bot against a local Telegram with the two-phones page; no token, no network."""
     logs.configure("WARNING", "console", "")

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
@@ -17,6 +18,7 @@ from bot.demo.people import Person
 from bot.demo.phones import Invitation, Phones
 from bot.demo.server import Server
 from bot.demo.telegram import LocalTelegram
+from bot.outgoing import dates
 from bot.outgoing.pace import CHAT_BURST
 from bot.settings import Settings
 from bot.storage.queries import inbox, outbox, people, plans
@@ -55,6 +57,7 @@ class Rehearsal:
     server: Server
     clock: PushedClock
     lead_link: str
+    zone: ZoneInfo
 
     def now(self) -> datetime:
         """Return the time of the rehearsal, aware UTC."""
@@ -70,7 +73,7 @@ class Rehearsal:
             await self._to(due_at)
             # What is due may be dropped by its rules: only what was sent ends the push.
             if self._sent() > seen:
-                return due_at.isoformat()
+                return dates.moment(due_at, self.zone, "en")
         return None
 
     async def forward(self, delta: timedelta) -> None:
@@ -171,11 +174,13 @@ async def rehearsal(
         server = await stack.enter_async_context(telegram.serve(port, phones=phones))
         options = local_settings(server, telegram.token, folder)
         options = options.model_copy(update={"database_url": database_url, "send_rate": send_rate})
-        _, link = await app.init(options, clinic or demo_clinic(), clock)
+        clinic = clinic or demo_clinic()
+        zone = ZoneInfo(clinic.timezone)
+        _, link = await app.init(options, clinic, clock)
         running = App(options, clock, chat_burst)
         await running.start(web=False)
         stack.push_async_callback(running.stop)
-        whole = Rehearsal(running, telegram, server, clock, link)
+        whole = Rehearsal(running, telegram, server, clock, link, zone)
         if phones is not None:
             label = running.deps.catalogue.label("en", "demo", "open_lead_link")
             phones.clock = whole

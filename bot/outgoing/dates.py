@@ -32,6 +32,13 @@ def day(value: date, language: str) -> str:
     return format_date(value, _SHORT_MONTH.sub("MMMM", pattern), locale=reader)
 
 
+def day_and_year(value: date, language: str) -> str:
+    """Weekday, day, full month and year, "Mon 10 March 2026", for what lies a year ahead."""
+    reader = locale(language)
+    pattern = str(reader.datetime_skeletons["yMMMEd"].pattern)
+    return format_date(value, _SHORT_MONTH.sub("MMMM", pattern), locale=reader)
+
+
 def clock(value: time) -> str:
     """A local clock time in 24-hour form, "18:00"."""
     return f"{value.hour:02d}:{value.minute:02d}"

@@ -104,7 +104,7 @@ Outcome = Delivered | NotSent | NeverWill | TargetGone | Refused | Unknown
 
 
 async def deliver(telegram_bot: Bot, outgoing: Outgoing) -> Outcome:
-    """Call Telegram once and return what is known afterwards; raises nothing of Telegram's.
+    """Call Telegram once and return what is known afterwards; raises nothing.
 
     A text whose formatting is refused goes once more as plain words: nobody has it yet.
     """
@@ -112,6 +112,9 @@ async def deliver(telegram_bot: Bot, outgoing: Outgoing) -> Outcome:
         return Delivered(await _call(telegram_bot, outgoing), outgoing.plain)
     except TelegramError as error:
         outcome = classify(error, target=outgoing.target_message_id)
+    except Exception as error:
+        # An answer that the library cannot read: Telegram may have taken the message.
+        return Unknown(type(error).__name__)
     if outcome == NeverWill(Reason.TEMPLATE_FAULT) and not outgoing.plain:
         words = html.unescape(_TAG.sub("", outgoing.html))
         return await deliver(telegram_bot, replace(outgoing, html=words, plain=True))

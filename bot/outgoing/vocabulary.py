@@ -279,14 +279,15 @@ TEXTS: Mapping[str, Text] = {
     "patient/welcome": Text(("next_date",)),
     # What is planned, and what to avoid.
     "patient/plan": Text(
-        ("steps", "limits", "visit", "stopped", "paused", "paused_until"), longest=LONGEST_LIST
+        ("steps", "limits", "visit", "clinic_city", "stopped", "paused", "paused_until"),
+        longest=LONGEST_LIST,
     ),
     "patient/plan_empty": Text(),
     "patient/limits": Text(("limits",), longest=LONGEST_LIST),
     "patient/limit_until": Text(("what", "ends", "hours_left", "more"), longest=LONGEST_CARD),
     "patient/limit_over": Text(("what", "ended_at")),
     "patient/limit_none": Text(("what",)),
-    "patient/visits": Text(("visits",), longest=LONGEST_LIST),
+    "patient/visits": Text(("visits", "clinic_city"), longest=LONGEST_LIST),
     # Answers to answers.
     "patient/got_it": Text(),
     "patient/noted": Text(("next_date",)),

@@ -170,7 +170,9 @@ async def approve(turn: Turn, name: str, read: str) -> None:
         {
             "name": turn.deps.catalogue.label(turn.clinic.language, "treatments", name),
             "version": row.version,
-            "review_by": dates.day(row.review_by, turn.clinic.language) if row.review_by else "",
+            "review_by": dates.day_and_year(row.review_by, turn.clinic.language)
+            if row.review_by
+            else "",
         },
         [
             [Button(label="send_test_patient", data=buttons.pack("test", name))],

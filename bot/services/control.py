@@ -53,6 +53,7 @@ async def show_plan(turn: Turn) -> None:
         and row.outlook is None
         and row.due_at is not None
         and row.due_at > turn.now
+        and (row.safety or row.due_at >= (patient.paused_until or turn.now))
     ]
     limits = words.limit_groups(
         turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now
@@ -80,6 +81,7 @@ async def show_plan(turn: Turn) -> None:
             "steps": steps,
             "limits": limits,
             "visit": visit,
+            "clinic_city": words.clinic_city(turn.clinic, patient),
             "stopped": stopped,
             "paused": paused is not None,
             "paused_until": last_day_of_pause(whole, patient.language),
@@ -130,13 +132,14 @@ async def show_visits(turn: Turn) -> None:
             continue
         said_yes = visit.state is VisitState.PLANNED and visit.confirmed_at is not None
         state = "confirmed" if said_yes else visit.state.value
-        shown.append(
-            {
-                "when": dates.moment(at, whole.clinic_zone, patient.language),
-                "state_label": turn.deps.catalogue.label(patient.language, "visit_states", state),
-            }
-        )
-    await turn.tell_patient(patient, "patient/visits", {"visits": shown[-_SHOWN:]}, [_wrong_row()])
+        label = turn.deps.catalogue.label(patient.language, "visit_states", state)
+        when = dates.moment(at, whole.clinic_zone, patient.language)
+        shown.append((at, {"when": when, "state_label": label}))
+    values = {
+        "visits": [line for _, line in sorted(shown, key=lambda each: each[0])][-_SHOWN:],
+        "clinic_city": words.clinic_city(turn.clinic, patient),
+    }
+    await turn.tell_patient(patient, "patient/visits", values, [_wrong_row()])
 
 
 async def answer_limits(turn: Turn, limits: list[str]) -> None:

@@ -290,13 +290,9 @@ class Delivery:
 
     async def _send(self, taken: _Taken) -> None:
         outcome: Outcome | None = None
-        try:
-            # The commit before may have taken its time: what is too late by now does not go.
-            if taken.expires_at is None or self._deps.clock.now() < taken.expires_at:
-                outcome = await sender.deliver(self._bot, taken.outgoing)
-        except Exception as error:
-            # By its class alone: its words may quote the message.
-            outcome = sender.Unknown(type(error).__name__)
+        # The commit before may have taken its time: what is too late by now does not go.
+        if taken.expires_at is None or self._deps.clock.now() < taken.expires_at:
+            outcome = await sender.deliver(self._bot, taken.outgoing)
         self._done.append((taken, outcome))
 
     async def _settle(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import time, timedelta
 from typing import Any
 
-from bot.domain.states import CourseState, PatientState, ReminderState
+from bot.domain.states import CourseState, PatientState, ReminderState, VisitState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
@@ -90,7 +90,8 @@ async def show_today(turn: Turn) -> None:
     for visit in await plans.visits_between(turn.session, turn.clinic.id or 0, start, end):
         patient = await people.patient(turn.session, visit.patient_id)
         at = visit.done_at or visit.planned_at or turn.now
-        state = "confirmed" if visit.confirmed_at else visit.state.value
+        said_yes = visit.state is VisitState.PLANNED and visit.confirmed_at is not None
+        state = "patient_confirmed" if said_yes else visit.state.value
         lines.append(
             {
                 "when": dates.clock(at.astimezone(zone).time()),
@@ -266,9 +267,11 @@ def _card_rows(whole: Situation) -> list[list[Button]]:
         )
         if active[-1].latest is not None:
             rows.append([button("correct_time", "correct")])
+    elif whole.courses:
+        rows.append([button("session_done", "session"), button("session_done_at", "sessionat")])
     rows.append([button("see_plan", "plan"), button("what_was_sent", "sent")])
     if patient.paused_until is not None:
-        rows.append([button("resume_plan", "presume")])
+        rows.append([button("resume_plan", "presume"), button("stop_plan", "pstop")])
     elif patient.state is PatientState.ACTIVE and active:
         rows.append([button("pause_plan", "ppause"), button("stop_plan", "pstop")])
     if patient.state in _LINKABLE:

@@ -23,6 +23,8 @@ _CENTURY = 2000
 _LONGEST_PAST = timedelta(days=28)
 # Both together are less than a year: a date typed with the wrong year is always out of reach,
 # and one without a year has one meaning only.
+# Farther ahead the year must be typed: "03.03." in May is a slip, not next March.
+_LONGEST_WITHOUT_YEAR = timedelta(days=180)
 _LONGEST_AHEAD = timedelta(days=300)
 
 
@@ -81,7 +83,7 @@ def _day(parts: dict[str, str | None], today: date, words: dict[str, int]) -> da
         each
         for shift in (-1, 0, 1)
         if (each := _dated(today.year + shift, month, day)) is not None
-        and today - _LONGEST_PAST <= each <= today + _LONGEST_AHEAD
+        and today - _LONGEST_PAST <= each <= today + _LONGEST_WITHOUT_YEAR
     )
     found = next(within, None)
     if found is None:

@@ -45,6 +45,17 @@ async def _course(turn: Turn, patient: Patient) -> CoursePlan:
     return active[-1]
 
 
+async def _course_of_session(turn: Turn, patient: Patient) -> CoursePlan:
+    """Return the course that a session belongs to; one that was ended goes on with it."""
+    whole = await situation.read(turn.session, patient.id or 0)
+    active = [plan for plan in whole.courses if plan.course.state is CourseState.ACTIVE]
+    if not active and whole.courses:
+        whole.courses[-1].course.state = CourseState.ACTIVE
+        turn.session.add(whole.courses[-1].course)
+        return whole.courses[-1]
+    return await _course(turn, patient)
+
+
 async def _new_visit(turn: Turn, plan: CoursePlan, patient: Patient) -> Visit:
     visit = Visit(
         ref=new_ref(),
@@ -61,7 +72,7 @@ async def _new_visit(turn: Turn, plan: CoursePlan, patient: Patient) -> Visit:
 async def session_done(turn: Turn, ref: str, moment: MomentTyped | None = None) -> None:
     """Record a session as done now, or at ``moment``; limits and plan start anew."""
     patient = await enrolling.own_patient(turn, ref)
-    plan = await _course(turn, patient)
+    plan = await _course_of_session(turn, patient)
     if moment is not None and not moment.past:
         raise CareError("future_session")
     done_at = moment.at if moment is not None else turn.now

@@ -77,13 +77,18 @@ def city(zone_name: str, language: str) -> str:
 def visit_values(clinic: Clinic, visit_at: datetime, patient: Patient) -> dict[str, Any]:
     """Return a visit's time as the clinic's clock shows it, with the city if that may mislead."""
     zone = ZoneInfo(clinic.timezone)
-    elsewhere = bool(patient.timezone) and patient.timezone != clinic.timezone
     local = visit_at.astimezone(zone)
     return {
         "visit_date": dates.day(local.date(), patient.language),
         "visit_time": dates.clock(local.time()),
-        "clinic_city": city(clinic.timezone, patient.language) if elsewhere else None,
+        "clinic_city": clinic_city(clinic, patient),
     }
+
+
+def clinic_city(clinic: Clinic, patient: Patient) -> str | None:
+    """Return the city whose time a visit is shown in, where the patient's clock is another."""
+    elsewhere = bool(patient.timezone) and patient.timezone != clinic.timezone
+    return city(clinic.timezone, patient.language) if elsewhere else None
 
 
 def next_reminder(situation: Situation, now: datetime) -> Reminder | None:
@@ -95,6 +100,7 @@ def next_reminder(situation: Situation, now: datetime) -> Reminder | None:
         and row.outlook is None
         and row.due_at is not None
         and row.due_at > now
+        and (row.safety or row.due_at >= (situation.patient.paused_until or now))
     )
     return min(coming, key=lambda row: row.due_at or now, default=None)
 

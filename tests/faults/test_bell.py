@@ -8,7 +8,7 @@ from tests.cast import Clinic
 from tests.faults.world import bring_on
 
 # A loaded machine wakes late; the sweep that would hide a dead alarm comes once a minute.
-SOON_S = 1.0
+SOON_S = 2.0
 
 
 def instant(written: str) -> datetime:

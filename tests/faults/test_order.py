@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.states import Lane, MessageState, PatientState, Reason, ReminderState
-from bot.services import control, dispatch
+from bot.services import control, dispatch, outbox
 from bot.services.turn import Account, Turn
 from bot.storage.queries import outbox as queries
 from bot.storage.queries import people, plans
@@ -185,6 +185,31 @@ async def test_danger_passes_a_send_that_hangs_in_the_same_chat(
             await pumping
         assert (await sending.message(reply)).state is SENT
         assert len(ana.received) == 3
+
+
+async def test_a_tap_while_the_repeat_is_in_the_air_settles_it(
+    tmp_path: Path, failures: list[str]
+) -> None:
+    async with post(tmp_path, START, read_timeout_s=10) as sending:
+        ana, patient = await sending.patient("Ana")
+        faults = sending.telegram.faults
+        faults.drop("sendMessage", chat=ana.id, delivered=True)
+        message = await sending.queue(patient, Lane.CARE)
+        await sending.pump()
+        faults.hang("sendMessage", chat=ana.id)
+        async with asyncio.TaskGroup() as tasks:
+            repeating = tasks.create_task(sending.after(61))
+            await sending.telegram.wait_for(lambda: sending.telegram.in_hand == 1)
+            async with sending.deps.database.write() as session:
+                row = await queries.message(session, message.id or 0)
+                assert row is not None
+                await outbox.prove_delivered(session, row, 1, sending.clock.now())
+            # The repeat gets no answer either; that takes nothing back.
+            await sending.server.goes_away()
+            await repeating
+        row = await sending.message(message)
+        assert (row.state, row.attempts, row.telegram_message_id) == (SENT, 2, 1)
+        assert await sending.reminder(message) == (ReminderState.SENT, None)
 
 
 async def test_a_clock_that_goes_back_says_nothing_twice(sending: Post) -> None:

@@ -172,8 +172,9 @@ async def test_a_silence_is_unknown_whether_it_arrived_or_not(
         b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"ok": true, "resu',
         b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html/>",
         b"nonsense\r\n\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"ok":true,"result":{}}',
     ],
-    ids=["cut off", "a page", "no HTTP"],
+    ids=["cut off", "a page", "no HTTP", "no message"],
 )
 async def test_half_an_answer_is_unknown(answer: bytes) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

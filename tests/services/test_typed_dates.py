@@ -44,7 +44,7 @@ def read(typed: str, now: datetime) -> MomentTyped:
         (MARCH, "07.04. 11:00", "2026-04-07T11:00+02:00", False),
         # Without a year the one such date within reach is meant.
         (MARCH, "05.03. 11:00", "2026-03-05T11:00+01:00", True),
-        (MARCH, "10.11. 11:00", "2026-11-10T11:00+01:00", False),
+        (MARCH, "10.08. 11:00", "2026-08-10T11:00+02:00", False),
         (JANUARY, "28.12. 11:00", "2025-12-28T11:00+01:00", True),
         (DECEMBER, "05.01. 11:00", "2027-01-05T11:00+01:00", False),
         (LEAP_WINTER, "29.02. 11:00", "2028-02-29T11:00+01:00", False),

@@ -28,7 +28,7 @@ async def test_nothing_of_the_plan_is_said_before_the_yes_and_the_confirmation(
     await ana.says("/limits")
     await ana.taps("Yes, that is me")
     await ana.taps("Read more")
-    assert "I delete your data 365 days after your last visit." in ana.last_message
+    assert "The clinic deletes your data 365 days after your last visit." in ana.last_message
     assert await clinic.rows("SELECT * FROM v_consent") == []
 
     await ana.taps("I am 18+ and I agree")
@@ -173,7 +173,7 @@ async def test_a_link_opens_once_and_every_other_gets_the_same_words(clinic: Cli
     # Whoever is a patient already keeps their plan; the link stays good for the other.
     await nour.says("/enroll Cleo mesotherapy-face")
     await ana.opens(nour.link)
-    assert "I have told the clinic that you opened a new link." in ana.last_message
+    assert "I have told them that you opened a new link." in ana.last_message
     assert "Ana opened a link for a new patient, but has a card here." in nour.last_message
     await ben.opens(nour.link)
     assert "Are you Cleo?" in ben.last_message

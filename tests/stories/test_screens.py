@@ -24,7 +24,7 @@ async def test_a_plan_shows_what_was_sent_and_why_the_rest_was_not(clinic: Clini
         "Ana, active\n\nMesotherapy, face\nSessions: 1, the last on Tue 10 March"
     )
     assert "Next visit: Wed 18 March, 09:00, the patient said yes." in card
-    assert "Until Tue 24 March, 10:00: no peel, laser or other procedure there" in card
+    assert "Until Tue 24 March, 10:00:\n- no peel, laser or other procedure there" in card
     await nour.taps("See the plan")
     plan = nour.last_message
     assert "- Tue 10 March, 14:30, care card: sent\n" in plan
@@ -109,12 +109,16 @@ async def test_an_ended_plan_says_no_more(clinic: Clinic) -> None:
     assert await clinic.history("d1") == ["cancelled(course_stopped)"]
     await card_of(clinic, "Ana")
     assert "Mesotherapy, face, ended" in nour.last_message
-    assert not {"Session done", "Set the next visit", "Pause the plan"} & set(nour.buttons)
+    assert not {"Set the next visit", "Pause the plan", "End the plan"} & set(nour.buttons)
     await nour.says("/undo")
     assert nour.last_message.startswith("There is nothing that I can take back.")
     # In trouble she still reaches a person.
     await ana.presses("Something is wrong")
     assert "Reported: tapped Something is wrong" in nour.last_message
+    # Treated again, she is cared for again.
+    await card_of(clinic, "Ana")
+    await nour.taps("Session done")
+    assert any("your care card" in heard for heard in ana.heard[told:])
     await clinic.check_ledger()
 
 

@@ -63,7 +63,7 @@ async def test_after_stop_nothing_more_comes_but_help_does(clinic: Clinic) -> No
     # What holds is still shown, and every way to a person is open.
     await ana.says("/plan")
     assert "Your reminders are stopped." in ana.last_message
-    assert "Until Tue 24 March, 10:00: no peel" in ana.last_message
+    assert "Until Tue 24 March, 10:00:\n- no peel" in ana.last_message
     assert "Messages to come" not in ana.last_message
     await ana.presses("Something is wrong")
     assert "Call the clinic now on +49 30 5550 100" in ana.last_message

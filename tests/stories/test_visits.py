@@ -322,3 +322,15 @@ async def test_visits_set_at_night_are_told_in_the_morning_once(clinic: Clinic) 
     await clinic.tick("2026-03-23 09:00")
     assert len(ben.heard) == before
     await clinic.check_ledger()
+
+
+async def test_a_visit_moved_about_stays_within_the_daily_cap(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-20 10:00")
+    for hour in (9, 10, 11, 12):
+        await book(clinic, "Ana", f"02.04. {hour}:00")
+    # Each date was told, but how to prepare for it only twice on one day.
+    assert sum("your visit is now on Thu 2 April" in words for words in ana.heard) == 3
+    assert await clinic.history("prep14") == ["sent", "sent", "skipped(cap)", "skipped(cap)"]
+    await clinic.check_ledger()
