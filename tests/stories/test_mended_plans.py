@@ -13,7 +13,9 @@ async def broken(clinic: Clinic, table: str, where: str) -> None:
     """Spoil a sealed column, as a bad disk would."""
     async with clinic.rehearsal.app.deps.database.write() as session:
         connection = await session.connection()
-        await connection.execute(text(f"UPDATE {table} SET sealed = x'00' WHERE {where}"))
+        await connection.execute(
+            text(f"UPDATE {table} SET sealed = :spoiled WHERE {where}"), {"spoiled": bytes(20)}
+        )
 
 
 async def test_a_step_that_may_have_arrived_keeps_its_buttons_when_the_plan_changes(
