@@ -23,9 +23,9 @@ _CENTURY = 2000
 _LONGEST_PAST = timedelta(days=28)
 # Both together are less than a year: a date typed with the wrong year is always out of reach,
 # and one without a year has one meaning only.
+_LONGEST_AHEAD = timedelta(days=300)
 # Farther ahead the year must be typed: "03.03." in May is a slip, not next March.
 _LONGEST_WITHOUT_YEAR = timedelta(days=180)
-_LONGEST_AHEAD = timedelta(days=300)
 
 
 @dataclass(frozen=True, slots=True)

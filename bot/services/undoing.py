@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from bot.domain import rules
-from bot.domain.states import Lane, PatientState, VisitState
+from bot.domain.states import CourseState, Lane, PatientState, VisitState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services import actions, enrolling, visits, words
@@ -78,6 +78,11 @@ async def _pause_as_before(turn: Turn, patient: Patient, action: Action) -> None
 async def _visit_as_before(turn: Turn, patient: Patient, visit: Visit, action: Action) -> None:
     kind = Kind(action.kind)
     told_card = await visits.card_seen(turn, visit)
+    if action.before.get("ended"):
+        # The session had taken an ended plan up again.
+        course = await plans.course(turn.session, visit.course_id)
+        course.state = CourseState.STOPPED
+        turn.session.add(course)
     if action.before.get("created"):
         visit.state = VisitState.CANCELLED
     else:

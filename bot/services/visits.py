@@ -72,6 +72,7 @@ async def _new_visit(turn: Turn, plan: CoursePlan, patient: Patient) -> Visit:
 async def session_done(turn: Turn, ref: str, moment: MomentTyped | None = None) -> None:
     """Record a session as done now, or at ``moment``; limits and plan start anew."""
     patient = await enrolling.own_patient(turn, ref)
+    ended = not await plans.active_courses(turn.session, patient.id or 0)
     plan = await _course_of_session(turn, patient)
     if moment is not None and not moment.past:
         raise CareError("future_session")
@@ -82,7 +83,7 @@ async def session_done(turn: Turn, ref: str, moment: MomentTyped | None = None) 
         if done_at < plan.latest.done_at:
             raise CareError("session_earlier")
     visit = plan.booked if _meant(turn, plan.booked, done_at) else None
-    before = actions.as_before(visit)
+    before = actions.as_before(visit) | {"ended": ended}
     if visit is None:
         visit = await _new_visit(turn, plan, patient)
     # A booked visit may have been recorded and taken back before: its card then comes again.

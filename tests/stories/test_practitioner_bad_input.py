@@ -221,8 +221,8 @@ async def test_whoever_is_no_practitioner_is_refused(clinic: Clinic) -> None:
     told = len(nour.heard)
     await ben.says("hello")
     commands = ("/enroll Eve mesotherapy-face", "/today", "/patients", "/team", "/undo")
-    for actor in (ana, ben):
-        await forged(clinic, actor, taps, NOT_ALLOWED)
+    for actor, some in ((ana, taps), (ben, taps[::4])):
+        await forged(clinic, actor, some, NOT_ALLOWED)
         await refused(clinic, actor, dict.fromkeys(commands, NOT_ALLOWED))
     assert len(nour.heard) == told
 

@@ -112,6 +112,15 @@ async def test_an_ended_plan_says_no_more(clinic: Clinic) -> None:
     assert not {"Set the next visit", "Pause the plan", "End the plan"} & set(nour.buttons)
     await nour.says("/undo")
     assert nour.last_message.startswith("There is nothing that I can take back.")
+    # A session takes it up again, and taken back it leaves the plan as it was: ended.
+    await card_of(clinic, "Ana")
+    await nour.taps("Session done")
+    assert await clinic.history("d1") == ["cancelled(course_stopped)", "planned"]
+    await nour.taps("Undo")
+    await card_of(clinic, "Ana")
+    assert "Mesotherapy, face, ended" in nour.last_message
+    assert await clinic.history("d1") == ["cancelled(course_stopped)"] * 2
+
     # In trouble she still reaches a person.
     await ana.presses("Something is wrong")
     assert "Reported: tapped Something is wrong" in nour.last_message
