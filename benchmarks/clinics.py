@@ -21,7 +21,7 @@ from bot.domain.protocol import Kind, Protocol
 from bot.domain.states import PatientState, ReminderState, VisitState
 from bot.domain.times import QuietHours
 from bot.outgoing.sender import Outgoing
-from bot.services import compose, dispatch
+from bot.services import compose, dispatch, situation
 from bot.services.deps import Deps, new_ref
 from bot.settings import Settings
 from bot.storage.database import Priority
@@ -228,10 +228,11 @@ async def sample(folder: Path) -> Outgoing:
     now = deps.clock.now()
     try:
         async with deps.database.write(Priority.PLAN) as session:
-            (patient_id,) = await plans.patients_with_due_reminders(session, now, limit=1)
-            await dispatch.dispatch_patient(session, patient_id, now)
+            patient_id = (await plans.patients_with_due_reminders(session, now))[0]
+            await dispatch.dispatch(session, [patient_id], now)
             message = (await session.exec(select(Message))).one()
-            composed = await compose.compose(session, deps, message, now)
+            whole = await situation.read(session, patient_id)
+            composed = await compose.compose(session, deps, message, whole, now)
             await session.rollback()
     finally:
         await deps.database.close()

@@ -255,7 +255,7 @@ async def _cancel_visit(turn: Turn, whole: Situation, row: Reminder, _step: Step
     visit.state = VisitState.CANCELLED
     turn.session.add(visit)
     await replan(turn.session, whole.patient.id or 0, turn.now)
-    await dispatch.dispatch_patient(turn.session, whole.patient.id or 0, turn.now)
+    await dispatch.dispatch(turn.session, [whole.patient.id or 0], turn.now)
     if visit.planned_at is not None:
         await turn.tell_patient(
             whole.patient,

@@ -1,7 +1,7 @@
 """Turning a message row into what Telegram is handed: words, buttons, picture or file."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,11 +13,12 @@ from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup
 
 from bot.outgoing import buttons
 from bot.outgoing.sender import Outgoing
-from bot.services import menus, situation, words
+from bot.services import menus, words
 from bot.services.deps import Deps
+from bot.services.situation import Situation
 from bot.storage import sealed
-from bot.storage.queries import people, plans
-from bot.storage.tables import Clinic, Message, Reminder
+from bot.storage.queries import people
+from bot.storage.tables import Clinic, Message
 
 _VISIT_LENGTH = timedelta(minutes=30)
 _QR_SCALE = 9
@@ -32,11 +33,17 @@ class Composed:
     text_version: str
 
 
-async def compose(session: AsyncSession, deps: Deps, row: Message, now: datetime) -> Composed:
-    """Return the row ready to be sent; raises ``TextError`` when its words cannot be made."""
+async def compose(
+    session: AsyncSession, deps: Deps, row: Message, whole: Situation | None, now: datetime
+) -> Composed:
+    """Return the row ready to be sent; raises ``TextError`` when its words cannot be made.
+
+    ``whole`` is the situation of the patient it is for; a step's text needs it.
+    """
     content = sealed.read(session, row)
     clinic = await people.clinic(session, row.clinic_id)
-    values = await _values(session, deps, row, clinic, content.get("values", {}), now)
+    values = await _values(session, deps, row, whole, clinic, now)
+    values |= content.get("values", {})
     if row.method == "copy":
         return Composed(_outgoing(row, "", None), "", "")
     parts = [deps.texts.render(row.language, row.template, values)]
@@ -64,26 +71,20 @@ async def _values(
     session: AsyncSession,
     deps: Deps,
     row: Message,
+    whole: Situation | None,
     clinic: Clinic,
-    own: Mapping[str, Any],
     now: datetime,
 ) -> dict[str, Any]:
     values: dict[str, Any] = words.clinic_values(clinic)
     if row.patient_id is not None:
         patient = await people.patient(session, row.patient_id)
         values = await words.patient_values(session, clinic, patient)
-    if row.template.startswith("steps/") and row.patient_id is not None:
-        whole = await situation.read(session, row.patient_id)
-        reminders = await _reminders(session, row)
+    if row.template.startswith("steps/") and whole is not None:
+        # A second bubble belongs to the first one's reminders.
+        reminders = whole.reminders_of(row.id) or whole.reminders_of(row.follows_id)
         values |= words.step_values(deps.catalogue, whole, reminders, now)
         values["maybe_repeat"] = row.maybe_copies > 0
-    return values | dict(own)
-
-
-async def _reminders(session: AsyncSession, row: Message) -> Sequence[Reminder]:
-    """Return the reminders a message carries; a second bubble belongs to the first one's."""
-    own = await plans.reminders_of_message(session, row.id or 0)
-    return own or await plans.reminders_of_message(session, row.follows_id or 0)
+    return values
 
 
 def _keyboard(

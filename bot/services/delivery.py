@@ -15,8 +15,9 @@ from bot.domain.states import Lane, MessageState, Reason, ReminderState
 from bot.outgoing import sender
 from bot.outgoing.pace import Pace
 from bot.outgoing.sender import Outcome, Outgoing
-from bot.services import compose, dispatch, settling
+from bot.services import compose, dispatch, settling, situation
 from bot.services.deps import Deps
+from bot.services.situation import Situation
 from bot.storage import sealed
 from bot.storage.database import Priority
 from bot.storage.queries import outbox, plans
@@ -195,6 +196,7 @@ class Delivery:
                 danger_only=self._in_doubt,
                 for_update=not self._deps.database.is_sqlite,
             )
+            situations = await situation.read_all(session, _patients_to_judge(rows))
             chats: set[int] = set()
             for row in rows:
                 if self._pace.wait_s > 0:
@@ -202,7 +204,8 @@ class Delivery:
                 if row.chat_id in chats:
                     continue
                 chats.add(row.chat_id)
-                outgoing = await self._prepare(session, row, now)
+                whole = situations.get(row.patient_id or 0)
+                outgoing = await self._prepare(session, row, whole, now)
                 if outgoing is not None:
                     self._pace.take(row.chat_id)
                     taken.append(_Taken(row.id or 0, row.lane, row.expires_at, outgoing))
@@ -239,18 +242,20 @@ class Delivery:
         arrived = state is MessageState.SENT
         await plans.finish_reminders(
             session,
-            message_id,
+            [message_id],
             ReminderState.SENT if arrived else ReminderState.UNDELIVERED,
             None if arrived else Reason.TEMPLATE_FAULT,
             now,
         )
 
-    async def _prepare(self, session: AsyncSession, row: Message, now: datetime) -> Outgoing | None:
+    async def _prepare(
+        self, session: AsyncSession, row: Message, whole: Situation | None, now: datetime
+    ) -> Outgoing | None:
         """Ask the rules again and put the words on; nothing when it will not go now."""
         try:
-            verdict = await dispatch.may_leave(session, row, now)
+            verdict = await dispatch.may_leave(session, row, whole, now)
             composed = (
-                await compose.compose(session, self._deps, row, now)
+                await compose.compose(session, self._deps, row, whole, now)
                 if isinstance(verdict, Go)
                 else None
             )
@@ -303,8 +308,7 @@ class Delivery:
         now = self._deps.clock.now()
         try:
             async with self._deps.database.write(Priority.RESULT) as session:
-                for taken, outcome in done:
-                    await self._record(session, taken.message_id, outcome, now)
+                await self._record(session, done, now)
         except (OperationalError, InterfaceError):
             # What is known of a send must not be forgotten because the database is busy.
             self._done = done + self._done
@@ -323,7 +327,7 @@ class Delivery:
         for taken, outcome in done:
             try:
                 async with self._deps.database.write(Priority.RESULT) as session:
-                    await self._record(session, taken.message_id, outcome, now)
+                    await self._record(session, [(taken, outcome)], now)
             except (OperationalError, InterfaceError):
                 self._done.append((taken, outcome))
                 continue
@@ -335,12 +339,20 @@ class Delivery:
             self._busy_of(taken).discard(taken.outgoing.chat_id)
 
     async def _record(
-        self, session: AsyncSession, message_id: int, outcome: Outcome | None, now: datetime
+        self,
+        session: AsyncSession,
+        done: Sequence[tuple[_Taken, Outcome | None]],
+        now: datetime,
     ) -> None:
-        row = await outbox.message(session, message_id)
-        if row is None or row.state is not MessageState.SENDING:
-            # A tap may have proved meanwhile that an earlier copy arrived.
-            return
+        outcomes = {taken.message_id: outcome for taken, outcome in done}
+        # A tap may have proved meanwhile that an earlier copy arrived: that one is sent by now.
+        rows = await outbox.being_sent(session, outcomes)
+        for row in rows:
+            self._heed(row, outcomes[row.id or 0])
+        await settling.settle(session, [(row, outcomes[row.id or 0]) for row in rows], now)
+
+    def _heed(self, row: Message, outcome: Outcome | None) -> None:
+        """Slow down, or wait for the line, as the outcome of one send asks for."""
         match outcome:
             case sender.NotSent(wait=wait, flood=True):
                 self._pace.close_chat(row.chat_id, (wait or timedelta()).total_seconds())
@@ -350,4 +362,12 @@ class Delivery:
                 self._in_doubt = True
                 self.refused = cause
                 log.error("Telegram refuses this bot", extra={"action": "refused", "cause": cause})
-        await settling.settle(session, row, outcome, now)
+
+
+def _patients_to_judge(rows: Sequence[Message]) -> set[int]:
+    """Return the patients of the messages that belong to a visit, and so may carry reminders."""
+    return {
+        row.patient_id
+        for row in rows
+        if row.patient_id is not None and row.practitioner_id is None and row.visit_id is not None
+    }

@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -13,15 +14,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.domain import rules, schedule
 from bot.domain.protocol import Kind, Step
 from bot.domain.rules import Drop, Go, Standing
-from bot.domain.states import CourseState, Lane, MessageState, PatientState, Reason
+from bot.domain.states import (
+    CourseState,
+    Lane,
+    MessageState,
+    PatientState,
+    Reason,
+    ReminderState,
+)
 from bot.domain.times import QuietHours, is_quiet, out_of_quiet
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services import outbox, planning, reach, situation
-from bot.services.deps import Deps
-from bot.services.planning import replan
+from bot.services.deps import Deps, new_ref
+from bot.services.planning import bring_in_line, replan
 from bot.services.situation import Situation
-from bot.storage import sealed
 from bot.storage.database import Priority
 from bot.storage.queries import alerts, people, plans
 from bot.storage.queries import outbox as queries
@@ -31,7 +38,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 20
 _ALERT = "alerts/report"
-# Later than this means that nobody was there to send it: see dispatch_patient.
+# Later than this means that nobody was there to send it: see dispatch.
 _LATE = timedelta(minutes=5)
 _LOOK_AGAIN = timedelta(seconds=60)
 _COURTESY = frozenset({Kind.PHOTO, Kind.BOOK, Kind.MAINT})
@@ -47,19 +54,27 @@ async def dispatch_due(deps: Deps, now: datetime) -> int:
         for patient in await people.pause_ended(session, now):
             await _alone(session, partial(_end_pause, session, patient, now))
         await plans.expire_reminders(session, now)
+        due = await plans.patients_with_due_reminders(session, now)
     queued = 0
-    seen: set[int] = set()
-    while True:
-        async with deps.database.write(Priority.PLAN) as session:
-            due = await plans.patients_with_due_reminders(session, now, limit=BATCH + len(seen))
-            fresh = [patient_id for patient_id in due if patient_id not in seen][:BATCH]
-            for patient_id in fresh:
-                queued += await _alone(session, partial(dispatch_patient, session, patient_id, now))
-        # Those who only wait (quiet hours) stay due; one look a round is enough.
-        seen.update(fresh)
-        if not fresh:
-            break
+    for start in range(0, len(due), BATCH):
+        queued += await _dispatch_batch(deps, due[start : start + BATCH], now)
         deps.bells.outbox.set()
+    return queued
+
+
+async def _dispatch_batch(deps: Deps, patient_ids: Sequence[int], now: datetime) -> int:
+    """Dispatch for these patients in one transaction, or each alone when one of them fails."""
+    try:
+        async with deps.database.write(Priority.PLAN) as session:
+            return await dispatch(session, patient_ids, now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.info("patients are judged one by one", extra={"action": "dispatch_alone"})
+    queued = 0
+    async with deps.database.write(Priority.PLAN) as session:
+        for patient_id in patient_ids:
+            queued += await _alone(session, partial(dispatch, session, [patient_id], now))
     return queued
 
 
@@ -85,31 +100,43 @@ async def _end_pause(session: AsyncSession, patient: Patient, now: datetime) -> 
     return 0
 
 
-async def dispatch_patient(session: AsyncSession, patient_id: int, now: datetime) -> int:
-    """Queue what is due for one patient; return how many messages that made.
+async def dispatch(session: AsyncSession, patient_ids: Sequence[int], now: datetime) -> int:
+    """Queue what is due for these patients, in their order; return how many messages that made.
 
-    After an outage the plan is made anew first: merged, under the caps, outside quiet hours.
+    After an outage a plan is made anew first: merged, under the caps, outside quiet hours.
     """
-    await people.lock(session, patient_id)
     late = now - _LATE
-    if any(
-        row.due_at is not None and row.due_at <= late
-        for row in await plans.due_reminders(session, patient_id, now)
-    ):
-        await replan(session, patient_id, now)
-    whole = await situation.read(session, patient_id)
-    groups: dict[str, list[Reminder]] = defaultdict(list)
-    for row in await plans.due_reminders(session, patient_id, now):
-        verdict = judge(whole, row, now)
-        if isinstance(verdict, Drop):
-            row.state, row.reason = rules.state_for(verdict.reason), verdict.reason
-            row.final_at = now
-            session.add(row)
-        elif isinstance(verdict, Go):
-            groups[row.group_key or row.ref].append(row)
-    for rows in groups.values():
-        await _queue(session, whole, rows, now)
-    return len(groups)
+    situations = await situation.read_all(session, patient_ids, lock=True)
+    going: list[_Group] = []
+    for patient_id in patient_ids:
+        whole = situations[patient_id]
+        if any(row.due_at is not None and row.due_at <= late for row in _due(whole, now)):
+            whole = await bring_in_line(session, whole, now)
+        groups: dict[str, list[Reminder]] = defaultdict(list)
+        for row in _due(whole, now):
+            verdict = judge(whole, row, now)
+            if isinstance(verdict, Drop):
+                row.state, row.reason = rules.state_for(verdict.reason), verdict.reason
+                row.final_at = now
+                session.add(row)
+            elif isinstance(verdict, Go):
+                groups[row.group_key or row.ref].append(row)
+        going += [_Group(whole, tuple(rows)) for rows in groups.values()]
+    await _queue(session, going, now)
+    return len(going)
+
+
+def _due(whole: Situation, now: datetime) -> list[Reminder]:
+    """Return the patient's reminders that are due, not handed over and still of use."""
+    return [
+        row
+        for row in whole.reminders
+        if row.state is ReminderState.PLANNED
+        and row.message_id is None
+        and row.due_at is not None
+        and row.expires_at is not None
+        and row.due_at <= now < row.expires_at
+    ]
 
 
 def judge(whole: Situation, row: Reminder, now: datetime) -> rules.Verdict:
@@ -166,53 +193,78 @@ def lane_of(steps: Sequence[Step]) -> Lane:
     return Lane.COURTESY if courtesy else Lane.CARE
 
 
-async def _queue(
-    session: AsyncSession, whole: Situation, rows: Sequence[Reminder], now: datetime
-) -> Message:
-    """Queue one message for reminders that go together, and the card's silent second bubble."""
-    steps = [whole.plan_of(row.visit_id).protocol.step(row.step) for row in rows]
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Reminders of one patient that go together."""
+
+    whole: Situation
+    rows: tuple[Reminder, ...]
+
+    @property
+    def steps(self) -> list[Step]:
+        return [self.whole.plan_of(row.visit_id).protocol.step(row.step) for row in self.rows]
+
+    @property
+    def warnings(self) -> list[str]:
+        return sorted({step.warning_template for step in self.steps if step.warning_template})
+
+
+async def _queue(session: AsyncSession, going: Sequence[_Group], now: datetime) -> None:
+    """Queue one message for each group, and behind a card its silent second bubble."""
+    messages = [await _message(session, group, now) for group in going]
+    # Messages get their ids together; one statement for all of them.
+    await session.flush()
+    for group, message in zip(going, messages, strict=True):
+        for row in group.rows:
+            row.message_id = message.id
+            session.add(row)
+        for template in group.warnings:
+            await outbox.to_patient(
+                session,
+                group.whole.patient,
+                template,
+                now,
+                flush=False,
+                lane=message.lane,
+                visit_id=message.visit_id,
+                expires_at=message.expires_at,
+                silent=True,
+                follows_id=message.id,
+                rows=[[Button(label="something_wrong", data=buttons.pack("wrong"))]],
+            )
+    await session.flush()
+
+
+async def _message(session: AsyncSession, group: _Group, now: datetime) -> Message:
+    rows, steps = group.rows, group.steps
     # One set of buttons: a safety check asks first (clinical.md 2, merging).
     lead = next((step for step in steps if step.safety), steps[0])
-    message = await outbox.to_patient(
+    ref = new_ref()
+    return await outbox.to_patient(
         session,
-        whole.patient,
+        group.whole.patient,
         lead.template,
         now,
+        flush=False,
+        ref=ref,
+        rows=[[Button(label=key, data=buttons.pack("step", ref, key))] for key in lead.buttons],
+        # Steps that go together but say different things stand one below the other.
+        also=sorted({step.template for step in steps} - {lead.template}),
         lane=lane_of(steps),
         visit_id=rows[0].visit_id,
         expires_at=min(row.expires_at for row in rows if row.expires_at is not None),
         unasked=not all(row.asked for row in rows),
         silent=all(step.silent for step in steps),
     )
-    content = sealed.read(session, message)
-    content["buttons"] = buttons.jsonable(
-        [[Button(label=key, data=buttons.pack("step", message.ref, key))] for key in lead.buttons]
-    )
-    # Steps that go together but say different things stand one below the other.
-    content["also"] = sorted({step.template for step in steps} - {lead.template})
-    sealed.write(session, message, content)
-    for row in rows:
-        row.message_id = message.id
-        session.add(row)
-    warnings = {step.warning_template for step in steps if step.warning_template}
-    for template in sorted(warnings):
-        await outbox.to_patient(
-            session,
-            whole.patient,
-            template,
-            now,
-            lane=lane_of(steps),
-            visit_id=rows[0].visit_id,
-            expires_at=message.expires_at,
-            silent=True,
-            follows_id=message.id,
-            rows=[[Button(label="something_wrong", data=buttons.pack("wrong"))]],
-        )
-    return message
 
 
-async def may_leave(session: AsyncSession, row: Message, now: datetime) -> rules.Verdict:
-    """Return whether a queued message may leave now: asked again right before it is sent."""
+async def may_leave(
+    session: AsyncSession, row: Message, whole: Situation | None, now: datetime
+) -> rules.Verdict:
+    """Return whether a queued message may leave now: asked again right before it is sent.
+
+    ``whole`` is the situation of the patient it is for; only what belongs to a visit needs it.
+    """
     if row.method == "edit" and await queries.newer_edit(session, row):
         return Drop(Reason.REPLACED)
     if row.patient_id is None or row.practitioner_id is not None:
@@ -221,10 +273,7 @@ async def may_leave(session: AsyncSession, row: Message, now: datetime) -> rules
         first = await queries.message(session, row.follows_id)
         if first is not None and first.state in (MessageState.DROPPED, MessageState.FAILED):
             return Drop(first.reason or Reason.REPLACED)
-    # Only what belongs to a visit carries reminders.
-    reminders = await plans.reminders_of_message(session, row.id or 0) if row.visit_id else []
-    if reminders:
-        whole = await situation.read(session, row.patient_id)
+    if whole is not None and (reminders := whole.reminders_of(row.id)):
         return rules.may_go(standing(whole, reminders, now), now)
     patient = await people.patient(session, row.patient_id)
     zone, quiet = await _clock_of(session, patient)

@@ -353,7 +353,7 @@ async def join_if_ready(turn: Turn, patient: Patient) -> bool:
         {"next_date": words.next_date(whole, turn.now)},
         menu=menus.PATIENT,
     )
-    await dispatch.dispatch_patient(turn.session, patient.id or 0, turn.now)
+    await dispatch.dispatch(turn.session, [patient.id or 0], turn.now)
     practitioner = await turn.treating(patient)
     await turn.tell(
         practitioner,

@@ -37,12 +37,19 @@ async def to_patient(
     follows_id: int | None = None,
     menu: str = "",
     file: str = "",
+    ref: str = "",
+    also: Sequence[str] = (),
+    flush: bool = True,
 ) -> Message:
-    """Queue a message for a patient; it is in the outbox when the transaction commits."""
+    """Queue a message for a patient; it is in the outbox when the transaction commits.
+
+    ``also`` are templates whose words stand below those of ``template``. Without ``flush`` the
+    message has no id yet: many of them get theirs together.
+    """
     if patient.telegram_id is None:
         raise ValueError("a patient who has not opened the link cannot be written to")
     row = Message(
-        ref=new_ref(),
+        ref=ref or new_ref(),
         clinic_id=patient.clinic_id,
         patient_id=patient.id,
         visit_id=visit_id,
@@ -58,7 +65,7 @@ async def to_patient(
         due_at=due_at or now,
         expires_at=expires_at or (due_at or now) + REPLY_LIFE,
     )
-    return await _add(session, row, values, rows, menu=menu, file=file)
+    return await _add(session, row, values, rows, menu=menu, file=file, also=also, flush=flush)
 
 
 async def to_practitioner(
@@ -156,14 +163,18 @@ async def _add(
     *,
     menu: str = "",
     file: str = "",
+    also: Sequence[str] = (),
+    flush: bool = True,
 ) -> Message:
     content: dict[str, Any] = {
         "values": dict(values or {}),
         "buttons": buttons.jsonable(rows),
         "menu": menu,
         "file": file,
+        "also": list(also),
     }
     sealed.write(session, row, {key: value for key, value in content.items() if value})
     session.add(row)
-    await session.flush()
+    if flush:
+        await session.flush()
     return row

@@ -1,6 +1,7 @@
 """Keeping a patient's reminders in step with the facts: the unsent moves, the sent stays."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,20 +20,23 @@ from bot.domain.states import (
 from bot.services import situation as situations
 from bot.services.deps import new_ref
 from bot.services.situation import Situation
-from bot.storage.queries import outbox, people, plans
+from bot.storage.queries import outbox, plans
 from bot.storage.tables import Reminder, Visit
 
 
 async def replan(session: AsyncSession, patient_id: int, now: datetime) -> Situation:
-    """Bring the patient's unsent reminders in line with the facts, in the caller's transaction.
+    """Bring the patient's unsent reminders in line with the facts, in the caller's transaction."""
+    await session.flush()
+    return await bring_in_line(session, await situations.read(session, patient_id, lock=True), now)
+
+
+async def bring_in_line(session: AsyncSession, situation: Situation, now: datetime) -> Situation:
+    """Do the same where the situation has just been read, and locked; return it as it is then.
 
     1. Messages that wait in the outbox unsent are taken back.
     2. The planner dates every step that was not delivered.
     3. Rows follow: new, moved, or final with a reason. A final row is never changed.
     """
-    await session.flush()
-    await people.lock(session, patient_id)
-    situation = await situations.read(session, patient_id)
     if situation.patient.is_test:
         # A test course is laid out once, by hand; see enrolling.test_course.
         return situation
@@ -75,7 +79,9 @@ async def replan(session: AsyncSession, patient_id: int, now: datetime) -> Situa
         _follow(row, step, now)
         session.add(row)
     await session.flush()
-    return await situations.read(session, patient_id)
+    return replace(
+        situation, reminders=await plans.reminders(session, [situation.patient.id or 0])
+    )
 
 
 def _asked_not_to(situation: Situation, step: Planned) -> Planned:
@@ -107,9 +113,9 @@ async def _take_back(session: AsyncSession, situation: Situation) -> None:
     await session.flush()
 
 
-async def catch_up(session: AsyncSession, message_id: int, patient_id: int, now: datetime) -> None:
-    """Plan anew when a message that was in the air during a change of its date has landed."""
-    if await plans.carries_outdated(session, message_id):
+async def catch_up(session: AsyncSession, message_ids: Collection[int], now: datetime) -> None:
+    """Plan anew where a message that was in the air during a change of its date has landed."""
+    for patient_id in await plans.patients_left_behind(session, message_ids):
         await replan(session, patient_id, now)
 
 

@@ -1,6 +1,7 @@
 """What a send came to: kept on the message and its reminders, and told where a person must act."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -23,15 +24,27 @@ _LONGEST_WAIT_S = 10
 
 
 async def settle(
+    session: AsyncSession, results: Sequence[tuple[Message, Outcome | None]], now: datetime
+) -> None:
+    """Give messages that were being sent the state that their outcome leads to (promises.md 2.2).
+
+    No outcome means that a message became too late in our hands and was never tried.
+    """
+    arrived: list[Message] = []
+    for row, outcome in results:
+        if isinstance(outcome, Delivered):
+            _sent(session, row, outcome, now)
+            arrived.append(row)
+        else:
+            await _failed(session, row, outcome, now)
+    if arrived:
+        await _finish(session, arrived, ReminderState.SENT, None, now)
+
+
+async def _failed(
     session: AsyncSession, row: Message, outcome: Outcome | None, now: datetime
 ) -> None:
-    """Give a message that was being sent the state that its outcome leads to (promises.md 2.2).
-
-    No outcome means that it became too late in our hands and was never tried.
-    """
     match outcome:
-        case Delivered():
-            await _sent(session, row, outcome, now)
         case sender.NeverWill(reason=reason):
             await never(session, row, reason, now)
         case sender.Unknown(cause=cause):
@@ -61,7 +74,7 @@ async def _put_back(session: AsyncSession, row: Message, now: datetime, wait: ti
     await outbox.put_back(session, row, now=now, wait=wait)
 
 
-async def _sent(session: AsyncSession, row: Message, delivered: Delivered, now: datetime) -> None:
+def _sent(session: AsyncSession, row: Message, delivered: Delivered, now: datetime) -> None:
     row.state = MessageState.SENT
     row.telegram_message_id = delivered.message_id
     row.sent_at = now
@@ -72,26 +85,27 @@ async def _sent(session: AsyncSession, row: Message, delivered: Delivered, now: 
             extra={"action": "sent_plain", "message_id": row.ref, "template": row.template},
         )
     session.add(row)
-    await _finish(session, row, ReminderState.SENT, None, now)
     log.info("delivered", extra={"action": "delivered", "message_id": row.ref})
 
 
 async def _finish(
     session: AsyncSession,
-    row: Message,
+    rows: Sequence[Message],
     state: ReminderState,
     reason: Reason | None,
     now: datetime,
 ) -> None:
-    """End the reminders of a message that is final, and what must not outlive it."""
-    await plans.finish_reminders(session, row.id or 0, state, reason, now)
-    if row.method == "photo":
-        # An invitation: the link was the secret, and nobody needs it here any more.
-        sealed.write(session, row, {})
-        session.add(row)
-    if row.patient_id is not None and row.visit_id is not None:
-        # Its visit may have moved while it was in the air.
-        await catch_up(session, row.id or 0, row.patient_id, now)
+    """End the reminders of messages that are final, and what must not outlive them."""
+    for row in rows:
+        if row.method == "photo":
+            # An invitation: the link was the secret, and nobody needs it here any more.
+            sealed.write(session, row, {})
+            session.add(row)
+    # Only what belongs to a visit carries reminders; it may have moved meanwhile.
+    carriers = [row.id or 0 for row in rows if row.visit_id is not None]
+    if carriers:
+        await plans.finish_reminders(session, carriers, state, reason, now)
+        await catch_up(session, carriers, now)
 
 
 async def never(session: AsyncSession, row: Message, reason: Reason, now: datetime) -> None:
@@ -102,7 +116,7 @@ async def never(session: AsyncSession, row: Message, reason: Reason, now: dateti
         "a message cannot be delivered",
         extra={"action": "undeliverable", "message_id": row.ref, "reason": reason.value},
     )
-    await _finish(session, row, ReminderState.UNDELIVERED, reason, now)
+    await _finish(session, [row], ReminderState.UNDELIVERED, reason, now)
     if row.practitioner_id is None and row.patient_id is not None:
         patient = await people.patient(session, row.patient_id)
         await reach.lost(session, patient, reason, now)
@@ -116,7 +130,7 @@ async def drop(session: AsyncSession, row: Message, reason: Reason, now: datetim
         return
     row.state, row.reason = MessageState.DROPPED, reason
     session.add(row)
-    await _finish(session, row, rules.state_for(reason), reason, now)
+    await _finish(session, [row], rules.state_for(reason), reason, now)
 
 
 async def unknown(
@@ -141,7 +155,7 @@ async def give_up(session: AsyncSession, row: Message, now: datetime) -> None:
     """Leave a message unconfirmed: nobody knows, and the practitioner sees just that."""
     row.state, row.reason = MessageState.UNCONFIRMED, Reason.UNCONFIRMED
     session.add(row)
-    await _finish(session, row, ReminderState.UNDELIVERED, Reason.UNCONFIRMED, now)
+    await _finish(session, [row], ReminderState.UNDELIVERED, Reason.UNCONFIRMED, now)
 
 
 async def overtaken(session: AsyncSession, row: Message) -> bool:

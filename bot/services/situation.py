@@ -1,6 +1,6 @@
 """Everything the planner and the texts need to know of one patient, read in one place."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -88,6 +88,10 @@ class Situation:
             )
         )
 
+    def reminders_of(self, message_id: int | None) -> list[Reminder]:
+        """Return the reminders that go with that message, by step time."""
+        return [row for row in self.reminders if message_id and row.message_id == message_id]
+
 
 def _facts(situation: Situation, plan: CoursePlan, visit: Visit) -> VisitFacts:
     planned = visit.state is VisitState.PLANNED
@@ -116,27 +120,48 @@ def _day(moment: datetime | None, zone: ZoneInfo) -> date | None:
     return None if moment is None else moment.astimezone(zone).date()
 
 
-async def read(session: AsyncSession, patient_id: int) -> Situation:
-    """Return the patient's situation as the transaction sees it."""
-    patient = await people.patient(session, patient_id)
-    visits = await plans.visits(session, patient_id)
-    return Situation(
-        clinic=await people.clinic(session, patient.clinic_id),
-        patient=patient,
-        courses=tuple(
-            [
-                await _course_plan(session, course, visits)
-                for course in await plans.courses(session, patient_id)
-            ]
-        ),
-        visits=visits,
-        reminders=await plans.reminders(session, patient_id),
-    )
+async def read(session: AsyncSession, patient_id: int, *, lock: bool = False) -> Situation:
+    """Return the patient's situation as the transaction sees it; see :func:`read_all`."""
+    return (await read_all(session, [patient_id], lock=lock))[patient_id]
 
 
-async def _course_plan(
-    session: AsyncSession, course: Course, visits: Sequence[Visit]
-) -> CoursePlan:
+async def read_all(
+    session: AsyncSession, patient_ids: Collection[int], *, lock: bool = False
+) -> dict[int, Situation]:
+    """Return the situations of these patients, read together: few statements, however many.
+
+    With ``lock`` nobody else plans or dispatches for them until this transaction ends.
+    """
+    if not patient_ids:
+        return {}
+    patients = await people.patients_by_id(session, patient_ids, lock=lock)
+    courses = await plans.courses(session, patient_ids)
+    visits = await plans.visits(session, patient_ids)
+    reminders = await plans.reminders(session, patient_ids)
+    protocols = {
+        course.id: await plans.protocol(session, course.protocol_version_id) for course in courses
+    }
+    clinics = {
+        clinic_id: await people.clinic(session, clinic_id)
+        for clinic_id in sorted({patient.clinic_id for patient in patients})
+    }
+    return {
+        patient.id or 0: Situation(
+            clinic=clinics[patient.clinic_id],
+            patient=patient,
+            courses=tuple(
+                _course_plan(course, protocols[course.id], visits)
+                for course in courses
+                if course.patient_id == patient.id
+            ),
+            visits=[visit for visit in visits if visit.patient_id == patient.id],
+            reminders=[row for row in reminders if row.patient_id == patient.id],
+        )
+        for patient in patients
+    }
+
+
+def _course_plan(course: Course, protocol: Protocol, visits: Sequence[Visit]) -> CoursePlan:
     own = [visit for visit in visits if visit.course_id == course.id]
     done = sorted(
         (visit for visit in own if visit.state is VisitState.DONE and visit.done_at is not None),
@@ -145,7 +170,7 @@ async def _course_plan(
     booked = [visit for visit in own if visit.state is VisitState.PLANNED]
     return CoursePlan(
         course=course,
-        protocol=await plans.protocol(session, course.protocol_version_id),
+        protocol=protocol,
         latest=done[-1] if done else None,
         booked=booked[-1] if booked else None,
         earlier=tuple(done[:-1]),

@@ -145,7 +145,7 @@ async def replanned(turn: Turn, patient: Patient) -> Situation:
     """Replan and send at once what became due, in this transaction."""
     whole = await replan(turn.session, patient.id or 0, turn.now)
     if patient.state is PatientState.ACTIVE:
-        await dispatch.dispatch_patient(turn.session, patient.id or 0, turn.now)
+        await dispatch.dispatch(turn.session, [patient.id or 0], turn.now)
     return whole
 
 
@@ -234,7 +234,7 @@ async def new_round(turn: Turn, visit: Visit) -> None:
     """Begin a new round of the visit's steps: delivered ones may then come again."""
     rounds = [
         row.round
-        for row in await plans.reminders(turn.session, visit.patient_id)
+        for row in await plans.reminders(turn.session, [visit.patient_id])
         if row.visit_id == visit.id
     ]
     visit.round = max(rounds, default=0) + 1

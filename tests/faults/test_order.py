@@ -125,7 +125,7 @@ async def test_the_second_bubble_waits_for_the_first(sending: Post, trouble: str
         sending.telegram.faults.error("sendMessage", 400, "BUTTON_DATA_INVALID", chat=ana.id)
     async with sending.deps.database.write() as session:
         await bring_on(session, patient, "card", sending.clock.now())
-        await dispatch.dispatch_patient(session, patient.id or 0, sending.clock.now())
+        await dispatch.dispatch(session, [patient.id or 0], sending.clock.now())
     await sending.pump()
     waiting = [message.text for message in ana.received]
     assert all("care card" in text for text in waiting)

@@ -109,7 +109,7 @@ async def add_patient(
 
 async def put_off(session: AsyncSession, patient: Patient, now: datetime) -> None:
     """Nothing of the patient's plan is due for ten days."""
-    for row in await plans.reminders(session, patient.id or 0):
+    for row in await plans.reminders(session, [patient.id or 0]):
         if row.due_at is not None and row.expires_at is not None:
             row.due_at = max(row.due_at, now + timedelta(days=10))
             row.expires_at = max(row.expires_at, now + timedelta(days=20))
@@ -118,7 +118,7 @@ async def put_off(session: AsyncSession, patient: Patient, now: datetime) -> Non
 
 async def bring_on(session: AsyncSession, patient: Patient, step: str, now: datetime) -> Reminder:
     """This step of the patient's plan is due, now and for a day."""
-    rows = await plans.reminders(session, patient.id or 0)
+    rows = await plans.reminders(session, [patient.id or 0])
     row = next(row for row in rows if row.step == step)
     row.due_at, row.expires_at, row.group_key = now, now + timedelta(days=1), None
     session.add(row)
@@ -157,7 +157,7 @@ class Post:
             if lane in (Lane.CARE, Lane.COURTESY):
                 step = "d1" if lane is Lane.CARE else "maint"
                 row = await bring_on(session, fresh, step, now)
-                await dispatch.dispatch_patient(session, fresh.id or 0, now)
+                await dispatch.dispatch(session, [fresh.id or 0], now)
                 await session.flush()
                 message = await queries.message(session, row.message_id or 0)
                 assert message is not None

@@ -148,6 +148,16 @@ async def message_in_chat(
     return found.first()
 
 
+async def being_sent(session: AsyncSession, message_ids: Collection[int]) -> Sequence[Message]:
+    """Return those of these messages that are still being sent, in the order of their ids."""
+    found = await session.exec(
+        select(Message)
+        .where(col(Message.id).in_(message_ids), col(Message.state) == MessageState.SENDING)
+        .order_by(col(Message.id))
+    )
+    return found.all()
+
+
 async def left_sending(session: AsyncSession) -> Sequence[Message]:
     """Return the messages that were in a sender's hands when the process ended."""
     found = await session.exec(

@@ -1,6 +1,6 @@
 """Clinics, practitioners, patients, invitations, consents and dialogues."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import update
@@ -70,17 +70,18 @@ async def patient(session: AsyncSession, patient_id: int) -> Patient:
     return await session.get_one(Patient, patient_id)
 
 
-async def lock(session: AsyncSession, patient_id: int) -> None:
-    """Let nobody else plan or dispatch for the patient until this transaction ends.
+async def patients_by_id(
+    session: AsyncSession, patient_ids: Collection[int], *, lock: bool = False
+) -> Sequence[Patient]:
+    """Return these patients, in the order of their ids.
 
-    On SQLite the one writer does that already, and the database ignores the request.
+    With ``lock`` nobody else plans or dispatches for them until this transaction ends. On SQLite
+    the one writer does that already, and the database ignores the request.
     """
-    await session.exec(
-        select(Patient)
-        .where(Patient.id == patient_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    statement = select(Patient).where(col(Patient.id).in_(patient_ids)).order_by(col(Patient.id))
+    if lock:
+        statement = statement.with_for_update().execution_options(populate_existing=True)
+    return (await session.exec(statement)).all()
 
 
 async def patient_by_account(session: AsyncSession, telegram_id: int) -> Patient | None:

@@ -1,6 +1,6 @@
 """Protocol versions, courses, visits, reminders and answers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import and_, or_, update
@@ -86,19 +86,19 @@ async def course(session: AsyncSession, course_id: int) -> Course:
     return (await session.exec(select(Course).where(Course.id == course_id))).one()
 
 
-async def courses(session: AsyncSession, patient_id: int) -> Sequence[Course]:
-    """Return the patient's courses, oldest first."""
+async def courses(session: AsyncSession, patient_ids: Collection[int]) -> Sequence[Course]:
+    """Return these patients' courses, oldest first."""
     found = await session.exec(
-        select(Course).where(Course.patient_id == patient_id).order_by(col(Course.id))
+        select(Course).where(col(Course.patient_id).in_(patient_ids)).order_by(col(Course.id))
     )
     return found.all()
 
 
-async def visits(session: AsyncSession, patient_id: int) -> Sequence[Visit]:
-    """Return the patient's visits, in the order in which they were entered."""
+async def visits(session: AsyncSession, patient_ids: Collection[int]) -> Sequence[Visit]:
+    """Return these patients' visits, in the order in which they were entered."""
     found = await session.exec(
         select(Visit)
-        .where(Visit.patient_id == patient_id)
+        .where(col(Visit.patient_id).in_(patient_ids))
         .order_by(col(Visit.id))
         .execution_options(populate_existing=True)
     )
@@ -193,11 +193,11 @@ async def patients_to_book(
     return found.all()
 
 
-async def reminders(session: AsyncSession, patient_id: int) -> Sequence[Reminder]:
-    """Return every reminder of the patient, by time."""
+async def reminders(session: AsyncSession, patient_ids: Collection[int]) -> Sequence[Reminder]:
+    """Return every reminder of these patients, by time."""
     found = await session.exec(
         select(Reminder)
-        .where(Reminder.patient_id == patient_id)
+        .where(col(Reminder.patient_id).in_(patient_ids))
         .order_by(col(Reminder.due_at), col(Reminder.id))
         .execution_options(populate_existing=True)
     )
@@ -252,9 +252,7 @@ async def expire_reminders(session: AsyncSession, now: datetime) -> int:
     return skipped.rowcount + held.rowcount + late.rowcount
 
 
-async def patients_with_due_reminders(
-    session: AsyncSession, now: datetime, *, limit: int
-) -> list[int]:
+async def patients_with_due_reminders(session: AsyncSession, now: datetime) -> list[int]:
     """Return patients for whom something is due now and may be judged, longest due first."""
     found = await session.exec(
         select(Reminder.patient_id, func.min(Reminder.due_at))
@@ -267,28 +265,9 @@ async def patients_with_due_reminders(
             or_(col(Patient.paused_until).is_(None), col(Reminder.safety).is_(True)),
         )
         .group_by(col(Reminder.patient_id))
-        .order_by(func.min(Reminder.due_at))
-        .limit(limit)
+        .order_by(func.min(Reminder.due_at), col(Reminder.patient_id))
     )
     return [patient_id for patient_id, _ in found.all()]
-
-
-async def due_reminders(
-    session: AsyncSession, patient_id: int, now: datetime
-) -> Sequence[Reminder]:
-    """Return the patient's reminders that are due, not handed over and still of use."""
-    found = await session.exec(
-        select(Reminder)
-        .where(
-            Reminder.patient_id == patient_id,
-            Reminder.state == ReminderState.PLANNED,
-            col(Reminder.message_id).is_(None),
-            col(Reminder.due_at) <= now,
-            col(Reminder.expires_at) > now,
-        )
-        .order_by(col(Reminder.due_at), col(Reminder.id))
-    )
-    return found.all()
 
 
 async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None:
@@ -323,15 +302,18 @@ async def test_running(session: AsyncSession, telegram_id: int) -> bool:
     return found.first() is not None
 
 
-async def carries_outdated(session: AsyncSession, message_id: int) -> bool:
-    """Say whether a message carries a reminder of a round that its visit has left behind."""
+async def patients_left_behind(
+    session: AsyncSession, message_ids: Collection[int]
+) -> Sequence[int]:
+    """Return the patients to whom these messages brought a round that its visit has left."""
     found = await session.exec(
-        select(Reminder.id)
+        select(Reminder.patient_id)
         .join(Visit, col(Visit.id) == col(Reminder.visit_id))
-        .where(Reminder.message_id == message_id, col(Reminder.round) < col(Visit.round))
-        .limit(1)
+        .where(col(Reminder.message_id).in_(message_ids), col(Reminder.round) < col(Visit.round))
+        .distinct()
+        .order_by(col(Reminder.patient_id))
     )
-    return found.first() is not None
+    return found.all()
 
 
 async def overdue_visits(session: AsyncSession, before: datetime) -> Sequence[Visit]:
@@ -373,15 +355,18 @@ async def missed_checks(
 
 async def finish_reminders(
     session: AsyncSession,
-    message_id: int,
+    message_ids: Collection[int],
     state: ReminderState,
     reason: Reason | None,
     now: datetime,
 ) -> None:
-    """Put the final state of a message on the reminders that it carried."""
+    """Put the final state of messages on the reminders that they carried."""
     await session.exec(
         update(Reminder)
-        .where(col(Reminder.message_id) == message_id, col(Reminder.state) == ReminderState.PLANNED)
+        .where(
+            col(Reminder.message_id).in_(message_ids),
+            col(Reminder.state) == ReminderState.PLANNED,
+        )
         .values(state=state, reason=reason, final_at=now)
     )
 
