@@ -79,12 +79,15 @@ class Bench:
             self._full, more, done_at, clinics.FIRST_WAITING + 1
         )
 
-    async def bursts(self, base_url: str, *, full: bool = False) -> Pair:
+    async def bursts(self, base_url: str, *, full: bool = False, on_time: bool = True) -> Pair:
         """Return one round: the bare loop, then the whole path."""
-        self._console.log("a burst", "among many planned" if full else "")
+        self._console.log(
+            "a burst", "among many planned" if full else "", "" if on_time else "after an outage"
+        )
         folder = clinics.copy(self._full if full else self._empty, self._new())
         count = self.size.messages
-        await clinics.fill(folder, count, clinics.yesterday(SystemClock().now()), FIRST_PERSON)
+        done_at = clinics.yesterday(SystemClock().now())
+        await clinics.fill(folder, count, done_at, FIRST_PERSON, on_time=on_time)
         sample = await clinics.sample(folder)
         bare = await rates.bare(folder, base_url, count, sample)
         return Pair(bare, await rates.whole_path(folder, base_url, count))
@@ -119,11 +122,12 @@ class Bench:
                 (
                     await self.bursts(quick),
                     await self.bursts(quick, full=True),
+                    await self.bursts(quick, on_time=False),
                     await self.bursts(true),
                 )
                 for _ in range(size.rounds)
             ]
-        to_stub, among_many, to_simulator = (list(each) for each in zip(*rounds, strict=True))
+        to_stub, among_many, late, to_simulator = (list(each) for each in zip(*rounds, strict=True))
         one_send_s = sorted(1 / pair.bare.rate for pair in to_stub)[size.rounds // 2]
         return [
             Part(
@@ -132,6 +136,7 @@ class Bench:
                 [
                     *_rates("stub", to_stub),
                     *_rates(f"stub, {self.planned:,} more planned", among_many),
+                    *_rates("stub, after an outage", late),
                     *_rates("simulator", to_simulator),
                 ],
             ),

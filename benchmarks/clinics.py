@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
+from sqlalchemy import update
 from sqlmodel import col, func, insert, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -64,7 +65,7 @@ def midday_zone(now: datetime) -> str:
 
 
 def yesterday(now: datetime) -> datetime:
-    """Return a session's time whose day-1 check fell due at ten this morning."""
+    """Return a session's time whose day-1 check has fallen due hours ago."""
     return now - _DAY
 
 
@@ -98,12 +99,27 @@ def copy(base: Path, folder: Path) -> Path:
     return Path(shutil.copytree(base, folder))
 
 
-async def fill(folder: Path, count: int, done_at: datetime, first_chat: int) -> int:
-    """Add active patients with one session each and its whole plan; return how many steps wait."""
+async def fill(
+    folder: Path, count: int, done_at: datetime, first_chat: int, *, on_time: bool = False
+) -> int:
+    """Add active patients with one session each and its whole plan; return how many steps wait.
+
+    With ``on_time`` what is due has fallen due this moment; else it waits since its hour, as
+    after an outage.
+    """
     deps = app.open_deps(settings(folder), SystemClock())
     try:
         async with deps.database.write() as session:
             planned = await _fill(session, deps, count, done_at, first_chat)
+            if on_time:
+                now = deps.clock.now()
+                await session.exec(
+                    update(Reminder)
+                    .where(
+                        col(Reminder.state) == ReminderState.PLANNED, col(Reminder.due_at) <= now
+                    )
+                    .values(due_at=now)
+                )
     finally:
         await deps.database.close()
     return planned

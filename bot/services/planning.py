@@ -79,9 +79,7 @@ async def bring_in_line(session: AsyncSession, situation: Situation, now: dateti
         _follow(row, step, now)
         session.add(row)
     await session.flush()
-    return replace(
-        situation, reminders=await plans.reminders(session, [situation.patient.id or 0])
-    )
+    return replace(situation, reminders=await plans.reminders(session, [situation.patient.id or 0]))
 
 
 def _asked_not_to(situation: Situation, step: Planned) -> Planned:

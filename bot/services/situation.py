@@ -1,8 +1,10 @@
 """Everything the planner and the texts need to know of one patient, read in one place."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,7 +15,9 @@ from bot.domain.schedule import VisitFacts, limit_ends
 from bot.domain.states import CourseState, VisitState
 from bot.domain.times import QuietHours
 from bot.storage.queries import people, plans
-from bot.storage.tables import Clinic, Course, Patient, Reminder, Visit
+from bot.storage.tables import Clinic, Course, Patient, Practitioner, Reminder, Visit
+
+_Row = TypeVar("_Row", Course, Visit, Reminder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Situation:
     """One patient at one moment."""
 
     clinic: Clinic
+    practitioner: Practitioner
     patient: Patient
     courses: tuple[CoursePlan, ...]
     visits: Sequence[Visit]
@@ -136,8 +141,8 @@ async def read_all(
         return {}
     patients = await people.patients_by_id(session, patient_ids, lock=lock)
     courses = await plans.courses(session, patient_ids)
-    visits = await plans.visits(session, patient_ids)
-    reminders = await plans.reminders(session, patient_ids)
+    visits = _by_patient(await plans.visits(session, patient_ids))
+    reminders = _by_patient(await plans.reminders(session, patient_ids))
     protocols = {
         course.id: await plans.protocol(session, course.protocol_version_id) for course in courses
     }
@@ -145,20 +150,32 @@ async def read_all(
         clinic_id: await people.clinic(session, clinic_id)
         for clinic_id in sorted({patient.clinic_id for patient in patients})
     }
+    practitioners = {
+        practitioner_id: await people.practitioner(session, practitioner_id)
+        for practitioner_id in sorted({patient.practitioner_id for patient in patients})
+    }
+    own_courses = _by_patient(courses)
     return {
-        patient.id or 0: Situation(
+        (patient_id := patient.id or 0): Situation(
             clinic=clinics[patient.clinic_id],
+            practitioner=practitioners[patient.practitioner_id],
             patient=patient,
             courses=tuple(
-                _course_plan(course, protocols[course.id], visits)
-                for course in courses
-                if course.patient_id == patient.id
+                _course_plan(course, protocols[course.id], visits[patient_id])
+                for course in own_courses[patient_id]
             ),
-            visits=[visit for visit in visits if visit.patient_id == patient.id],
-            reminders=[row for row in reminders if row.patient_id == patient.id],
+            visits=visits[patient_id],
+            reminders=reminders[patient_id],
         )
         for patient in patients
     }
+
+
+def _by_patient(rows: Sequence[_Row]) -> dict[int, list[_Row]]:
+    own: dict[int, list[_Row]] = defaultdict(list)
+    for row in rows:
+        own[row.patient_id].append(row)
+    return own
 
 
 def _course_plan(course: Course, protocol: Protocol, visits: Sequence[Visit]) -> CoursePlan:
