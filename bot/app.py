@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from bot.handlers.context import CareApplication, CareContext
 from bot.incoming import poll, telegram_http
 from bot.incoming.inbox import Inbox
 from bot.incoming.poll import Poller
+from bot.incoming.safety_text import PATIENCE_S, SafetyText
 from bot.jobs import Alarm
 from bot.outgoing import catalogue, sender
 from bot.outgoing.pace import CHAT_BURST, Pace
@@ -142,7 +144,11 @@ class App:
     """The running bot."""
 
     def __init__(
-        self, options: Settings, clock: Clock | None = None, chat_burst: float = CHAT_BURST
+        self,
+        options: Settings,
+        clock: Clock | None = None,
+        chat_burst: float = CHAT_BURST,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Build every part; nothing talks to Telegram or the database yet."""
         self.options = options
@@ -161,7 +167,9 @@ class App:
         )
         handlers.register(self.application)
         self.inbox = Inbox(self.deps, self.bot, self.application.process_update)
-        self.poller = Poller(self.deps, telegram_http.Source(self.bot.base_url, polling))
+        self.safety = SafetyText(self.deps, self.bot, patience_s)
+        source = telegram_http.Source(self.bot.base_url, polling)
+        self.poller = Poller(self.deps, source, self.safety)
         self.watch = webhook.Watch(self.bot, options.webhook_url, self.clock)
         self._ears: Poller | webhook.Watch = self.watch if options.webhook_url else self.poller
         self.alarm = Alarm(self.deps)
@@ -173,11 +181,12 @@ class App:
     @property
     def idle(self) -> bool:
         """Whether no update is being handled and no message is on its way."""
-        return self.inbox.idle and self.delivery.idle
+        return self.inbox.idle and self.delivery.idle and self.safety.idle
 
     async def start(self, *, web: bool = True) -> None:
         """Start every loop; raises :class:`StartError` with what to do if something lacks."""
         await self._check_database()
+        await self.safety.refresh()
         if web:
             await self._serve()
         await self._connect()
@@ -187,6 +196,7 @@ class App:
             self.alarm.run,
             self.delivery.run,
             self.inbox.run,
+            self.safety.run,
             self.menus.run,
         ]
         for loop in loops:
@@ -257,7 +267,7 @@ class App:
         routes = Health(self.deps, self.signs, bot.__version__).routes()
         secret = self.options.webhook_secret.get_secret_value()
         if self.options.webhook_url and secret:
-            routes.append(webhook.route(secret, lambda raw: poll.receive(self.deps, raw)))
+            routes.append(webhook.route(secret, self._receive))
         config = uvicorn.Config(
             Starlette(routes=routes),
             log_config=None,
@@ -274,11 +284,15 @@ class App:
                 break
             await asyncio.sleep(0.01)
 
+    async def _receive(self, raw: Sequence[dict[str, Any]]) -> int:
+        return await self.safety.beside(poll.receive(self.deps, raw), raw)
+
     async def stop(self) -> None:
         """Stop polling, let what is in hand end, close everything; within ten seconds."""
         self._ears.stop()
         self.alarm.stop()
         self.menus.stop()
+        self.safety.stop()
         if self._web is not None:
             self._web.should_exit = True
         try:

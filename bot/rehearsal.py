@@ -18,6 +18,7 @@ from bot.demo.people import Person
 from bot.demo.phones import Invitation, Phones
 from bot.demo.server import Server
 from bot.demo.telegram import LocalTelegram
+from bot.incoming.safety_text import PATIENCE_S
 from bot.outgoing import dates
 from bot.outgoing.pace import CHAT_BURST
 from bot.settings import Settings
@@ -159,6 +160,7 @@ async def rehearsal(
     page: bool = False,
     send_rate: float = 28.0,
     chat_burst: float = CHAT_BURST,
+    patience_s: float = PATIENCE_S,
 ) -> AsyncIterator[tuple[Rehearsal, list[Person]]]:
     """Run bot and local Telegram until the block ends; with ``page``, show the two phones."""
     clock = clock or PushedClock()
@@ -177,7 +179,7 @@ async def rehearsal(
         clinic = clinic or demo_clinic()
         zone = ZoneInfo(clinic.timezone)
         _, link = await app.init(options, clinic, clock)
-        running = App(options, clock, chat_burst)
+        running = App(options, clock, chat_burst, patience_s)
         await running.start(web=False)
         stack.push_async_callback(running.stop)
         whole = Rehearsal(running, telegram, server, clock, link, zone)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from bot.incoming.safety_text import SafetyText
 from bot.incoming.telegram_http import POLL_TIMEOUT_S, PollError, Source
 from bot.services.deps import Deps
 from bot.storage.database import Priority
@@ -24,10 +25,15 @@ class Poller:
     """Asks Telegram for updates until stopped; never advances past what is not stored."""
 
     def __init__(
-        self, deps: Deps, source: Source, first_backoff_s: float = _FIRST_BACKOFF_S
+        self,
+        deps: Deps,
+        source: Source,
+        safety: SafetyText,
+        first_backoff_s: float = _FIRST_BACKOFF_S,
     ) -> None:
-        """Poll ``source`` into the inbox of ``deps``."""
+        """Poll ``source`` into the inbox of ``deps``; ``safety`` watches over the storing."""
         self._deps = deps
+        self._safety = safety
         self._first_backoff_s = first_backoff_s
         self._source = source
         self._offset: int | None = None
@@ -37,7 +43,10 @@ class Poller:
         self.last_ok_s: float | None = None
 
     async def run(self) -> None:
-        """Poll until :meth:`stop`; after an error wait 1 s, doubling to 30 s."""
+        """Poll until :meth:`stop`; after an error wait 1 s, doubling to 30 s.
+
+        After one of the database always 1 s: what may be a danger report is at Telegram.
+        """
         backoff_s = self._first_backoff_s
         while not self._stopping.is_set():
             try:
@@ -47,7 +56,7 @@ class Poller:
                 asking = self._source.updates(self._offset, wait_s=wait_s)
                 self._asking = asyncio.ensure_future(asking)
                 raw = await self._asking
-                await self._store(raw)
+                await self._safety.beside(self._store(raw), raw, self._look)
             except asyncio.CancelledError:
                 if not self._stopping.is_set():
                     raise
@@ -57,10 +66,14 @@ class Poller:
                 continue
             except Exception:
                 # The offset stays where it is: Telegram keeps what we could not store.
-                log.exception("updates could not be stored", extra={"action": "inbox_failed"})
+                log.error(
+                    "updates could not be stored",
+                    extra={"action": "inbox_failed"},
+                    # Once an outage: it may last, and this comes every second.
+                    exc_info=self.trouble != "storage",
+                )
                 self.trouble = "storage"
-                await self._rest(backoff_s)
-                backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
+                await self._rest(self._first_backoff_s)
                 continue
             self.trouble, backoff_s = None, self._first_backoff_s
             self.last_ok_s = self._deps.clock.monotonic()
@@ -70,6 +83,20 @@ class Poller:
         numbers = [number for update in raw if (number := _number(update)) is not None]
         if numbers:
             self._offset = numbers[-1] + 1
+
+    async def _look(self) -> Sequence[dict[str, Any]]:
+        """Return what waits at Telegram while storing takes long; nothing is confirmed by it."""
+        if self._stopping.is_set():
+            return []
+        self._asking = asyncio.ensure_future(self._source.updates(self._offset, wait_s=0))
+        try:
+            return await self._asking
+        except PollError:
+            return []
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            return []
 
     async def _after(self, error: PollError, backoff_s: float) -> float:
         self.trouble = error.kind

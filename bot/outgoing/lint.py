@@ -17,6 +17,7 @@ LOCKED = frozenset(
     {
         *("patient/consent", "patient/emergency_numbers", "patient/urgent"),
         *(
+            "patient/not_saved",
             "patient/stop_ask",
             "patient/stopped",
             "patient/told_clinic",

@@ -298,6 +298,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/told_clinic": Text(),
     "patient/urgent": Text(),
     "patient/emergency_numbers": Text(longest=LONGEST_CARD),
+    "patient/not_saved": Text(longest=LONGEST_CARD),
     # Writing to the clinic.
     "patient/ask_open": Text(),
     "patient/text_passed": Text(),

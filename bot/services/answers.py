@@ -350,3 +350,5 @@ _FOLLOWS: dict[str, Follow] = {
     "yes_lump": _lump,
 }
 FOLLOWED = frozenset(_FOLLOWS)
+DANGER = frozenset(key for key, follow in _FOLLOWS.items() if follow in (_wrong, _sign))
+"""Answers that report danger."""

@@ -20,6 +20,7 @@ from bot.demo.telegram import LocalTelegram
 from bot.incoming import telegram_http
 from bot.incoming.inbox import Inbox
 from bot.incoming.poll import Poller
+from bot.incoming.safety_text import SafetyText
 from bot.incoming.telegram_http import Source
 from bot.rehearsal import demo_clinic, local_settings
 from bot.services.deps import Deps
@@ -123,7 +124,7 @@ async def running_desk(folder: Path, database_url: str = "") -> AsyncIterator[De
                 await desk.process(update)
 
             source = Source(f"{server.base_url}/bot{telegram.token}", polling)
-            poller = Poller(deps, source, first_backoff_s=0.01)
+            poller = Poller(deps, source, SafetyText(deps, bot), first_backoff_s=0.01)
             inbox = Inbox(deps, bot, process)
             desk = Desk(
                 deps, telegram, server, poller, inbox, nour, ana, ben, practitioner, patients

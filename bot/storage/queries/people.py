@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,6 +21,11 @@ from bot.storage.tables import (
 async def the_clinic(session: AsyncSession) -> Clinic | None:
     """Return the clinic of this bot, or nothing before ``init``."""
     return (await session.exec(select(Clinic).order_by(col(Clinic.id)).limit(1))).first()
+
+
+async def clinics(session: AsyncSession) -> Sequence[Clinic]:
+    """Return every clinic, the bot's own first."""
+    return (await session.exec(select(Clinic).order_by(col(Clinic.id)))).all()
 
 
 async def clinic(session: AsyncSession, clinic_id: int) -> Clinic:
@@ -57,6 +62,14 @@ async def practitioners(session: AsyncSession, clinic_id: int) -> Sequence[Pract
     return found.all()
 
 
+async def team_accounts(session: AsyncSession) -> list[int]:
+    """Return the accounts of everybody who works at a clinic."""
+    found = await session.exec(
+        select(Practitioner.telegram_id).where(col(Practitioner.removed_at).is_(None))
+    )
+    return [account for account in found if account is not None]
+
+
 async def practitioner_with_any_state(
     session: AsyncSession, telegram_id: int
 ) -> Practitioner | None:
@@ -90,6 +103,32 @@ async def patient_by_account(session: AsyncSession, telegram_id: int) -> Patient
         select(Patient).where(Patient.telegram_id == telegram_id, col(Patient.is_test).is_(False))
     )
     return found.first()
+
+
+async def readers_apart(
+    session: AsyncSession, usual: Clinic, *, limit: int
+) -> Sequence[tuple[int, int, str, bool]]:
+    """Return chat, clinic, language and "in another zone" of the patients unlike the usual one.
+
+    The usual one is the ``usual`` clinic's, and keeps its language and zone. The newest come first.
+    """
+    elsewhere = func.coalesce(col(Patient.timezone) != col(Clinic.timezone), False)
+    found = await session.exec(
+        select(Patient.telegram_id, Patient.clinic_id, Patient.language, elsewhere)
+        .join(Clinic, col(Clinic.id) == col(Patient.clinic_id))
+        .where(
+            col(Patient.telegram_id).is_not(None),
+            col(Patient.is_test).is_(False),
+            or_(
+                col(Patient.clinic_id) != usual.id,
+                col(Patient.language) != usual.language,
+                elsewhere,
+            ),
+        )
+        .order_by(col(Patient.id).desc())
+        .limit(limit)
+    )
+    return [(chat or 0, clinic, language, bool(far)) for chat, clinic, language, far in found]
 
 
 async def newest_test_patient(session: AsyncSession, telegram_id: int) -> Patient | None:

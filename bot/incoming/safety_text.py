@@ -1,0 +1,284 @@
+"""The one exception to "first a row": the safety text, when a danger report cannot be stored."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from telegram import Bot
+
+from bot.domain import typed
+from bot.domain.states import Lane, MessageState, Reason
+from bot.outgoing import buttons, catalogue, sender
+from bot.outgoing.sender import Outcome, Outgoing
+from bot.outgoing.texts import Rendered, TextError
+from bot.services import words
+from bot.services.answers import DANGER
+from bot.services.deps import Deps, new_ref
+from bot.storage import sealed
+from bot.storage.database import Priority
+from bot.storage.queries import people
+from bot.storage.tables import Message, Patient
+
+log = logging.getLogger(__name__)
+
+TEMPLATE = "patient/not_saved"
+PATIENCE_S = 1.0
+_LOOK_EVERY_S = 0.5
+_ONCE_IN_S = 600.0
+_REFRESH_EVERY_S = 30.0
+_AGAIN_S = 1.0
+# Only patients who read something else than the rest of the clinic; a few bytes each.
+_MOST_READERS = 100_000
+# People's chats, as the database holds them as a number; groups are below zero.
+_CHATS = range(1, 2**63)
+Raw = Sequence[dict[str, Any]]
+T = TypeVar("T")
+
+
+class _Reader(NamedTuple):
+    """Whose numbers, in which language, and whether the reader lives in another zone."""
+
+    clinic_id: int
+    language: str
+    other_zone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A safety text that has left, and what is to be recorded of it."""
+
+    ref: str
+    chat_id: int
+    reader: _Reader
+    text: Rendered
+    at: datetime
+    outcome: Outcome
+
+
+class SafetyText:
+    """Holds the texts ready, and sends one when what stores an update is slow or fails."""
+
+    def __init__(self, deps: Deps, telegram_bot: Bot, patience_s: float = PATIENCE_S) -> None:
+        """Send through ``telegram_bot`` once storing has taken longer than ``patience_s``."""
+        self._deps = deps
+        self._bot = telegram_bot
+        self._patience_s = patience_s
+        languages = deps.catalogue.languages
+        self._labels = {
+            deps.catalogue.label(each, "buttons", "something_wrong") for each in languages
+        }
+        self._words = {
+            word for each in languages for word in deps.catalogue.words(each, "emergency")
+        }
+        self._usual = _Reader(0, catalogue.FALLBACK, other_zone=False)
+        self._readers: Mapping[int, _Reader] = {}
+        self._team: frozenset[int] = frozenset()
+        self._texts: Mapping[_Reader, Rendered] = {}
+        # Updates that come again and again while they cannot be stored, and chats that have theirs.
+        self._answered: set[int] = set()
+        self._not_before_s: dict[int, float] = {}
+        self._sends: set[asyncio.Task[None]] = set()
+        self._unrecorded: list[_Said] = []
+        self._bell = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in the air and nothing waits to be recorded."""
+        return not self._sends and not self._unrecorded
+
+    async def run(self) -> None:
+        """Keep the texts fresh and record what has left, as soon as the database answers."""
+        while not self._stopping:
+            self._bell.clear()
+            wait_s = await self._keep_up()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), wait_s)
+        if self._sends:
+            await asyncio.wait(self._sends)
+        await self._keep_up()
+
+    def stop(self) -> None:
+        """End once what is in the air has landed."""
+        self._stopping = True
+        self._bell.set()
+
+    async def _keep_up(self) -> float:
+        """Do what needs the database; return the seconds until the next time."""
+        try:
+            await self._record()
+            await self.refresh()
+        except Exception as error:
+            log.warning(
+                "the safety text waits for the database",
+                extra={"action": "safety_text_waits", "cause": type(error).__name__},
+            )
+            return _AGAIN_S
+        return _REFRESH_EVERY_S
+
+    async def refresh(self) -> None:
+        """Hold ready what every reader would be sent, with the numbers as they are now."""
+        async with self._deps.database.read() as session:
+            clinics = {each.id or 0: each for each in await people.clinics(session)}
+            usual = next(iter(clinics.values()))
+            apart = await people.readers_apart(session, usual, limit=_MOST_READERS)
+            self._team = frozenset(await people.team_accounts(session))
+        self._usual = _Reader(usual.id or 0, usual.language, other_zone=False)
+        self._readers = {chat: _Reader(clinic, lang, far) for chat, clinic, lang, far in apart}
+        texts = {}
+        for reader in {self._usual, *self._readers.values()}:
+            values = words.clinic_values(clinics[reader.clinic_id])
+            values["other_zone"] = reader.other_zone
+            try:
+                texts[reader] = self._deps.texts.render(reader.language, TEMPLATE, values)
+            except TextError:
+                # One language that lacks its words takes the numbers from nobody else.
+                log.error(
+                    "a text could not be made",
+                    extra={"action": "text_failed", "template": TEMPLATE},
+                )
+        self._texts = texts
+
+    async def beside(
+        self, storing: Awaitable[T], raw: Raw, look: Callable[[], Awaitable[Raw]] | None = None
+    ) -> T:
+        """Return what ``storing`` these updates returns, and answer the danger in them meanwhile.
+
+        It is answered when storing takes longer than a second, or fails. Until then ``look`` gives
+        what has come in since: a report must not wait behind another chat's update.
+        """
+        task, stored = asyncio.ensure_future(storing), raw
+        try:
+            await asyncio.wait({task}, timeout=self._patience_s)
+            while not task.done():
+                self._answer(raw)
+                await asyncio.wait({task}, timeout=_LOOK_EVERY_S if look else None)
+                if look is not None and not task.done():
+                    raw = await look()
+            if task.exception() is not None:
+                self._answer(raw)
+            else:
+                self._answered.difference_update(number for number, _ in self._dangers(stored))
+            return task.result()
+        finally:
+            task.cancel()
+
+    def _answer(self, raw: Raw) -> None:
+        """Send the safety text to whoever reports danger, once for an update and a chat."""
+        now_s = self._deps.clock.monotonic()
+        for number, chat_id in self._dangers(raw):
+            if number in self._answered:
+                continue
+            self._answered.add(number)
+            waits = {chat: at for chat, at in self._not_before_s.items() if at > now_s}
+            if chat_id not in waits:
+                waits[chat_id] = now_s + _ONCE_IN_S
+                task = asyncio.create_task(self._send(number, chat_id))  # noqa: TID251 - kept in _sends, awaited by run
+                self._sends.add(task)
+                task.add_done_callback(self._sends.discard)
+            self._not_before_s = waits
+
+    def _dangers(self, raw: Raw) -> list[tuple[int, int]]:
+        """Return update and chat of each danger report, told from the raw update alone."""
+        found: list[tuple[int, int]] = []
+        for update in raw:
+            match update:
+                case {
+                    "update_id": int(number),
+                    "callback_query": {"from": {"id": int(chat_id)}, "data": str(data)},
+                } if _is_danger(data):
+                    found.append((number, chat_id))
+                case {
+                    "update_id": int(number),
+                    "message": {"chat": {"id": int(chat_id), "type": "private"}} as message,
+                } if self._says_danger(chat_id, message):
+                    found.append((number, chat_id))
+        return [(number, chat_id) for number, chat_id in found if chat_id in _CHATS]
+
+    def _says_danger(self, chat_id: int, message: Mapping[str, Any]) -> bool:
+        said = message.get("text") or message.get("caption")
+        if not isinstance(said, str):
+            return False
+        if said.strip() in self._labels or _is_command(said):
+            return True
+        # Words raise a patient's message only: a practitioner may write of pus.
+        simple = typed.simplified(said)
+        return chat_id not in self._team and any(word in simple for word in self._words)
+
+    async def _send(self, number: int, chat_id: int) -> None:
+        reader = self._readers.get(chat_id, self._usual)
+        text = self._texts.get(reader) or self._texts.get(self._usual)
+        if text is None:
+            return
+        outcome = await sender.deliver(self._bot, Outgoing(chat_id, "text", text.html))
+        if isinstance(outcome, sender.NotSent | sender.Refused):
+            # Nobody has it: the update comes again until it is stored, and so does this.
+            wait = outcome.wait if isinstance(outcome, sender.NotSent) else None
+            wait_s = max(_AGAIN_S, wait.total_seconds() if wait else 0.0)
+            self._not_before_s[chat_id] = self._deps.clock.monotonic() + wait_s
+            self._answered.discard(number)
+            return
+        said = _Said(new_ref(), chat_id, reader, text, self._deps.clock.now(), outcome)
+        log.warning(
+            "a danger report could not be stored, its sender has the phone numbers",
+            extra={"action": "safety_text_sent", "update_id": number, "message_id": said.ref},
+        )
+        self._unrecorded.append(said)
+        self._bell.set()
+
+    async def _record(self) -> None:
+        """Put what has left on record, in one commit."""
+        said = list(self._unrecorded)
+        if not said:
+            return
+        async with self._deps.database.write(Priority.RESULT) as session:
+            for each in said:
+                patient = await people.patient_by_account(session, each.chat_id)
+                row = _row(each, patient)
+                sealed.write(session, row, {"text": each.text.html})
+                session.add(row)
+        del self._unrecorded[: len(said)]
+
+
+def _is_danger(data: str) -> bool:
+    """Say whether the data of a button report danger."""
+    action, values = buttons.unpack(data)
+    return action == "wrong" or (action == "step" and not DANGER.isdisjoint(values[1:]))
+
+
+def _is_command(said: str) -> bool:
+    return re.match(r"\s*/wrong\b", said, re.IGNORECASE) is not None
+
+
+def _row(said: _Said, patient: Patient | None) -> Message:
+    """Return the message row of a safety text; it is final, nothing sends it again."""
+    states: dict[str, Any] = {"state": MessageState.UNCONFIRMED, "reason": Reason.UNCONFIRMED}
+    match said.outcome:
+        case sender.Delivered(message_id=message_id, plain=plain):
+            reason = Reason.TEMPLATE_FAULT if plain else None
+            states = {"state": MessageState.SENT, "reason": reason}
+            states["telegram_message_id"] = message_id
+        case sender.NeverWill(reason=reason):
+            states = {"state": MessageState.FAILED, "reason": reason}
+        case _:
+            states["maybe_copies"] = 1
+    return Message(
+        ref=said.ref,
+        clinic_id=patient.clinic_id if patient is not None else said.reader.clinic_id,
+        patient_id=patient.id if patient is not None else None,
+        chat_id=said.chat_id,
+        lane=Lane.DANGER,
+        template=TEMPLATE,
+        template_version=said.text.version,
+        language=said.reader.language,
+        queued_at=said.at,
+        due_at=said.at,
+        sent_at=said.at,
+        attempts=1,
+        **states,
+    )
