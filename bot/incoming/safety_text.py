@@ -5,24 +5,21 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from telegram import Bot
 
-from bot.domain import typed
 from bot.domain.states import Lane, MessageState, Reason
 from bot.outgoing import buttons, catalogue, sender
 from bot.outgoing.sender import Outcome, Outgoing
-from bot.outgoing.texts import Rendered, TextError
-from bot.services import words
+from bot.outgoing.texts import Rendered
+from bot.services import reports, words
 from bot.services.answers import DANGER
 from bot.services.deps import Deps, new_ref
 from bot.storage import sealed
 from bot.storage.database import Priority
 from bot.storage.queries import people
-from bot.storage.tables import Message, Patient
+from bot.storage.tables import Message
 
 log = logging.getLogger(__name__)
 
@@ -48,18 +45,6 @@ class _Reader(NamedTuple):
     other_zone: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """A safety text that has left, and what is to be recorded of it."""
-
-    ref: str
-    chat_id: int
-    reader: _Reader
-    text: Rendered
-    at: datetime
-    outcome: Outcome
-
-
 class SafetyText:
     """Holds the texts ready, and sends one when what stores an update is slow or fails."""
 
@@ -68,12 +53,9 @@ class SafetyText:
         self._deps = deps
         self._bot = telegram_bot
         self._patience_s = patience_s
-        languages = deps.catalogue.languages
+        words_of = deps.catalogue
         self._labels = {
-            deps.catalogue.label(each, "buttons", "something_wrong") for each in languages
-        }
-        self._words = {
-            word for each in languages for word in deps.catalogue.words(each, "emergency")
+            words_of.label(each, "buttons", "something_wrong") for each in words_of.languages
         }
         self._usual = _Reader(0, catalogue.FALLBACK, other_zone=False)
         self._readers: Mapping[int, _Reader] = {}
@@ -83,9 +65,9 @@ class SafetyText:
         self._answered: set[int] = set()
         self._not_before_s: dict[int, float] = {}
         self._sends: set[asyncio.Task[None]] = set()
-        self._unrecorded: list[_Said] = []
+        self._unrecorded: list[tuple[dict[str, Any], str]] = []
         self._bell = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def idle(self) -> bool:
@@ -94,7 +76,7 @@ class SafetyText:
 
     async def run(self) -> None:
         """Keep the texts fresh and record what has left, as soon as the database answers."""
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._bell.clear()
             wait_s = await self._keep_up()
             with suppress(TimeoutError):
@@ -105,7 +87,7 @@ class SafetyText:
 
     def stop(self) -> None:
         """End once what is in the air has landed."""
-        self._stopping = True
+        self._stopping.set()
         self._bell.set()
 
     async def _keep_up(self) -> float:
@@ -118,31 +100,29 @@ class SafetyText:
                 "the safety text waits for the database",
                 extra={"action": "safety_text_waits", "cause": type(error).__name__},
             )
-            return _AGAIN_S
-        return _REFRESH_EVERY_S
+        return _AGAIN_S if self._unrecorded else _REFRESH_EVERY_S
 
     async def refresh(self) -> None:
-        """Hold ready what every reader would be sent, with the numbers as they are now."""
+        """Hold ready what every reader would be sent, with the numbers as they are now.
+
+        What fails here leaves the texts that were held before.
+        """
         async with self._deps.database.read() as session:
             clinics = {each.id or 0: each for each in await people.clinics(session)}
             usual = next(iter(clinics.values()))
             apart = await people.readers_apart(session, usual, limit=_MOST_READERS)
-            self._team = frozenset(await people.team_accounts(session))
-        self._usual = _Reader(usual.id or 0, usual.language, other_zone=False)
-        self._readers = {chat: _Reader(clinic, lang, far) for chat, clinic, lang, far in apart}
-        texts = {}
-        for reader in {self._usual, *self._readers.values()}:
-            values = words.clinic_values(clinics[reader.clinic_id])
-            values["other_zone"] = reader.other_zone
-            try:
-                texts[reader] = self._deps.texts.render(reader.language, TEMPLATE, values)
-            except TextError:
-                # One language that lacks its words takes the numbers from nobody else.
-                log.error(
-                    "a text could not be made",
-                    extra={"action": "text_failed", "template": TEMPLATE},
-                )
-        self._texts = texts
+            team = frozenset(await people.team_accounts(session))
+        held = _Reader(usual.id or 0, usual.language, other_zone=False)
+        readers = {chat: _Reader(clinic, lang, far) for chat, clinic, lang, far in apart}
+        texts = {
+            reader: self._deps.texts.render(
+                reader.language,
+                TEMPLATE,
+                words.clinic_values(clinics[reader.clinic_id]) | {"other_zone": reader.other_zone},
+            )
+            for reader in {held, *readers.values()}
+        }
+        self._usual, self._readers, self._team, self._texts = held, readers, team, texts
 
     async def beside(
         self, storing: Awaitable[T], raw: Raw, look: Callable[[], Awaitable[Raw]] | None = None
@@ -162,7 +142,7 @@ class SafetyText:
                     raw = await look()
             if task.exception() is not None:
                 self._answer(raw)
-            else:
+            elif self._answered:
                 self._answered.difference_update(number for number, _ in self._dangers(stored))
             return task.result()
         finally:
@@ -207,40 +187,56 @@ class SafetyText:
         if said.strip() in self._labels or _is_command(said):
             return True
         # Words raise a patient's message only: a practitioner may write of pus.
-        simple = typed.simplified(said)
-        return chat_id not in self._team and any(word in simple for word in self._words)
+        language = self._readers.get(chat_id, self._usual).language
+        return chat_id not in self._team and reports.says_danger(
+            self._deps.catalogue, language, said
+        )
 
     async def _send(self, number: int, chat_id: int) -> None:
+        """Send the text until Telegram has it, or the report is stored and the bot answers it."""
         reader = self._readers.get(chat_id, self._usual)
-        text = self._texts.get(reader) or self._texts.get(self._usual)
-        if text is None:
+        text = self._texts[reader]
+        while number in self._answered and not self._stopping.is_set():
+            outcome = await sender.deliver(self._bot, Outgoing(chat_id, "text", text.html))
+            if isinstance(outcome, sender.NotSent | sender.Refused):
+                wait = outcome.wait if isinstance(outcome, sender.NotSent) else None
+                wait_s = max(_AGAIN_S, wait.total_seconds() if wait else 0.0)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), wait_s)
+                continue
+            ref, now = new_ref(), self._deps.clock.now()
+            log.warning(
+                "a danger report could not be stored yet",
+                extra={"action": "safety_text_sent", "update_id": number, "message_id": ref},
+            )
+            row = {
+                "ref": ref,
+                "clinic_id": reader.clinic_id,
+                "chat_id": chat_id,
+                "lane": Lane.DANGER,
+                "template": TEMPLATE,
+                "template_version": text.version,
+                "language": reader.language,
+                "attempts": 1,
+                **dict.fromkeys(("queued_at", "due_at", "sent_at"), now),
+                **_result(outcome),
+            }
+            self._unrecorded.append((row, text.html))
+            self._bell.set()
             return
-        outcome = await sender.deliver(self._bot, Outgoing(chat_id, "text", text.html))
-        if isinstance(outcome, sender.NotSent | sender.Refused):
-            # Nobody has it: the update comes again until it is stored, and so does this.
-            wait = outcome.wait if isinstance(outcome, sender.NotSent) else None
-            wait_s = max(_AGAIN_S, wait.total_seconds() if wait else 0.0)
-            self._not_before_s[chat_id] = self._deps.clock.monotonic() + wait_s
-            self._answered.discard(number)
-            return
-        said = _Said(new_ref(), chat_id, reader, text, self._deps.clock.now(), outcome)
-        log.warning(
-            "a danger report could not be stored, its sender has the phone numbers",
-            extra={"action": "safety_text_sent", "update_id": number, "message_id": said.ref},
-        )
-        self._unrecorded.append(said)
-        self._bell.set()
 
     async def _record(self) -> None:
-        """Put what has left on record, in one commit."""
+        """Put what has left on record, in one commit; the rows are final, nothing sends them."""
         said = list(self._unrecorded)
         if not said:
             return
         async with self._deps.database.write(Priority.RESULT) as session:
-            for each in said:
-                patient = await people.patient_by_account(session, each.chat_id)
-                row = _row(each, patient)
-                sealed.write(session, row, {"text": each.text.html})
+            for values, html in said:
+                patient = await people.patient_by_account(session, values["chat_id"])
+                row = Message(**values)
+                if patient is not None:
+                    row.patient_id, row.clinic_id = patient.id, patient.clinic_id
+                sealed.write(session, row, {"text": html})
                 session.add(row)
         del self._unrecorded[: len(said)]
 
@@ -255,30 +251,15 @@ def _is_command(said: str) -> bool:
     return re.match(r"\s*/wrong\b", said, re.IGNORECASE) is not None
 
 
-def _row(said: _Said, patient: Patient | None) -> Message:
-    """Return the message row of a safety text; it is final, nothing sends it again."""
-    states: dict[str, Any] = {"state": MessageState.UNCONFIRMED, "reason": Reason.UNCONFIRMED}
-    match said.outcome:
+def _result(outcome: Outcome) -> dict[str, Any]:
+    """Return what the row says of a send."""
+    match outcome:
         case sender.Delivered(message_id=message_id, plain=plain):
             reason = Reason.TEMPLATE_FAULT if plain else None
-            states = {"state": MessageState.SENT, "reason": reason}
-            states["telegram_message_id"] = message_id
+            state = MessageState.SENT
+            return {"state": state, "reason": reason, "telegram_message_id": message_id}
         case sender.NeverWill(reason=reason):
-            states = {"state": MessageState.FAILED, "reason": reason}
-        case _:
-            states["maybe_copies"] = 1
-    return Message(
-        ref=said.ref,
-        clinic_id=patient.clinic_id if patient is not None else said.reader.clinic_id,
-        patient_id=patient.id if patient is not None else None,
-        chat_id=said.chat_id,
-        lane=Lane.DANGER,
-        template=TEMPLATE,
-        template_version=said.text.version,
-        language=said.reader.language,
-        queued_at=said.at,
-        due_at=said.at,
-        sent_at=said.at,
-        attempts=1,
-        **states,
-    )
+            return {"state": MessageState.FAILED, "reason": reason}
+    # Once is enough: the bot's own answer follows.
+    state = MessageState.UNCONFIRMED
+    return {"state": state, "reason": Reason.UNCONFIRMED, "maybe_copies": 1}

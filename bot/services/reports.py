@@ -7,6 +7,7 @@ from bot.domain import typed
 from bot.domain.states import Lane, Level, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
+from bot.outgoing.catalogue import Catalogue
 from bot.services import outbox, situation, words
 from bot.services.deps import new_ref
 from bot.services.enrolling import lead_or_practitioner
@@ -219,8 +220,13 @@ async def _copy(
 
 def has_emergency_word(turn: Turn, text: str) -> bool:
     """Say whether a text holds one of the words that raise it to urgent (clinical.md 4)."""
+    return says_danger(turn.deps.catalogue, turn.language, text)
+
+
+def says_danger(catalogue: Catalogue, language: str, text: str) -> bool:
+    """The same of a text in a language, without the database."""
     said = typed.simplified(text)
-    return any(word in said for word in turn.deps.catalogue.words(turn.language, "emergency"))
+    return any(word in said for word in catalogue.words(language, "emergency"))
 
 
 async def ask_clinic(turn: Turn) -> None:
