@@ -1,0 +1,290 @@
+"""Danger reported while the database does not answer: the phone numbers at once, the rest later."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import make_url, text
+
+from bot import app
+from bot.clock import PushedClock
+from bot.demo.telegram import LocalTelegram
+from bot.rehearsal import demo_clinic, local_settings, rehearsal
+from bot.storage.database import Database, Priority, sqlite_file
+from bot.storage.queries import people
+from tests.cast import Actor, Clinic
+from tests.conftest import START, cast_of
+from tests.faults.world import add_patient, add_practitioner
+from tests.web.test_webhook import PATH, SECRET, free_port, running
+
+NOT_SAVED = "I could not save what you sent, so the clinic does not know of it yet."
+# What else may fail while nothing can be written; every one of them is tried again.
+SHAKEN = {"inbox_failed", "outbox_failed", "job_failed"}
+RECORDS = "SELECT * FROM v_message WHERE template = 'patient/not_saved'"
+
+
+@pytest.fixture
+async def story(tmp_path: Path, failures: list[str], database_url: str) -> AsyncIterator[Clinic]:
+    """The usual clinic on either database, with a bot that waits a second and no longer."""
+    async with rehearsal(
+        tmp_path,
+        clock=PushedClock(START),
+        send_rate=10_000,
+        chat_burst=1_000,
+        database_url=database_url,
+    ) as (whole, _):
+        story = cast_of(whole)
+        await story.nour.opens(whole.lead_link)
+        yield story
+    assert {line.split()[0] for line in failures} <= SHAKEN
+    failures.clear()
+
+
+@contextmanager
+def locked(database: Database) -> Iterator[None]:
+    """Another program holds the inbox: nothing can be stored until it lets go."""
+    file = sqlite_file(database.url)
+    with ExitStack() as stack:
+        if file is not None:
+            other = sqlite3.connect(file, isolation_level=None)
+            stack.callback(other.close)
+            other.execute("BEGIN IMMEDIATE")
+        else:
+            address = make_url(database.url)
+            host = str(address.query["host"])
+            with psycopg.connect(host=host, dbname=address.database, user="care") as connection:
+                connection.execute("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE")
+                yield
+            return
+        yield
+
+
+async def pragma(clinic: Clinic, statement: str) -> int:
+    """Set something on the bot's own writing connection."""
+    async with clinic.rehearsal.app.deps.database.write(Priority.INBOX) as session:
+        found = await session.exec(text(f"PRAGMA {statement}"))  # type: ignore[call-overload] # plain SQL
+        return int((found.first() or [0])[0]) if found.returns_rows else 0
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Wait for something that no bell of ours announces."""
+    async with asyncio.timeout(30):
+        while True:
+            if done():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def looked_at(clinic: Clinic) -> None:
+    """Wait until all that waits at Telegram has been given to the bot, and given again."""
+    telegram = clinic.rehearsal.telegram
+    wanted = len(telegram.calls_of("getUpdates")) + 4
+    await until(lambda: len(telegram.calls_of("getUpdates")) >= wanted)
+
+
+def told(person: Actor) -> int:
+    """How often this phone has shown the safety text."""
+    return sum(NOT_SAVED in words for words in person.heard)
+
+
+async def test_a_report_is_answered_at_once_and_reaches_the_clinic_later(
+    story: Clinic, caplog: pytest.LogCaptureFixture
+) -> None:
+    nour, ana, ben = story.nour, story.ana, story.ben
+    await story.enroll(ana, "Ana Secret")
+    await story.enroll(ben, "Ben")
+    card = ana.find("your care card")
+    for person in (nour, ana, ben):
+        person.news()
+    with locked(story.rehearsal.app.deps.database), caplog.at_level(logging.INFO):
+        await ben.person.says("My plan")
+        # It waits behind what somebody else said, and is seen all the same.
+        await ana.person.presses("Something is wrong")
+        await ana.person.hears(NOT_SAVED)
+        (said,) = ana.news()
+        assert said.startswith("Call 112 now if:")
+        assert "Call the clinic now on +49 30 5550 100 if:" in said
+        assert "If no one answers, call 116 117 or go to the emergency department" in said
+        assert "I am telling" not in said
+        # Another button of hers, and whatever else comes again and again: no second text.
+        await ana.person.taps("Something is wrong", card)
+        await looked_at(story)
+        assert [*ana.news(), *ben.news(), *nour.news()] == []
+        assert len(story.rehearsal.telegram.updates.waiting) == 3
+    await story.settle()
+
+    # The report is handled as any other, once; the plan was late, and is there.
+    assert len(await story.rows("SELECT * FROM v_alert")) == 1
+    (alert,) = nour.news()
+    assert alert.startswith("URGENT: Ana Secret")
+    assert "I am telling Nour now." in ana.news()[-1]
+    assert len(ben.news()) == 1
+    assert told(ana) == 1
+    (row,) = await story.rows(RECORDS)
+    (patient,) = await story.rows(
+        "SELECT DISTINCT patient_ref FROM v_message WHERE template = 'patient/emergency_numbers'"
+    )
+    assert row["telegram_message_id"] == ana.find(NOT_SAVED).id
+    assert (row["state"], row["lane"], row["attempts"]) == ("sent", "danger", 1)
+    assert row["patient_ref"] == patient["patient_ref"]
+    # The log names it by its references and nobody by name.
+    logged = [each for each in caplog.records if "safety_text" in getattr(each, "action", "")]
+    assert [each.__dict__["message_id"] for each in logged] == [row["message_id"]]
+    everything = " ".join(str(each.__dict__) for each in caplog.records)
+    assert "Secret" not in everything
+    assert str(ana.person.id) not in everything
+
+
+async def test_danger_is_known_by_every_sign_of_it_and_by_no_other(story: Clinic) -> None:
+    nour, ana, ben = story.nour, story.ana, story.ben
+    await story.enroll(ana)
+    await story.enroll(ben, "Ben")
+    await story.tick("2026-03-11 10:00")
+    await story.rehearsal.app.safety.refresh()
+    cleo, dora, emma = (story.someone(name) for name in ("Cleo", "Dora", "Emma"))
+    with locked(story.rehearsal.app.deps.database):
+        await ana.person.taps("Yes, I have one", ana.find("day 1 check"))
+        await ben.person.says("my lip turned WHITE")
+        # Nobody's patient, as far as the bot knows without its database.
+        await cleo.person.says("/wrong")
+        await dora.person.says("Something is wrong")
+        await emma.person.says("My plan")
+        # A practitioner writes of patients.
+        await nour.person.says("a patient with a blister")
+        for person in (ana, ben, cleo, dora):
+            await person.person.hears(NOT_SAVED)
+        await looked_at(story)
+        assert (told(nour), told(emma)) == (0, 0)
+    await story.settle()
+    assert [told(person) for person in (ana, ben, cleo, dora, emma, nour)] == [1, 1, 1, 1, 0, 0]
+    assert len(await story.rows(RECORDS)) == 4
+    assert len(await story.rows("SELECT * FROM v_alert")) == 2
+    assert "A person needs to look at this now." in ana.last_message
+
+
+async def test_the_text_holds_the_numbers_of_today_and_the_patients_zone(story: Clinic) -> None:
+    ana, ben, safety = story.ana, story.ben, story.rehearsal.app.safety
+    await story.enroll(ana)
+    await story.enroll(ben, "Ben")
+    database = story.rehearsal.app.deps.database
+    async with database.write() as session:
+        clinic = await people.the_clinic(session)
+        patient = await people.patient_by_account(session, ana.person.id)
+        assert clinic is not None
+        assert patient is not None
+        clinic.phone, patient.timezone = "+49 30 5550 200", "America/New_York"
+        session.add_all([clinic, patient])
+    await safety.refresh()
+    with locked(database):
+        await ana.person.presses("Something is wrong")
+        await ben.person.presses("Something is wrong")
+        hers = await ana.person.hears(NOT_SAVED)
+        his = await ben.person.hears(NOT_SAVED)
+        assert hers.text.startswith("Call 112 (or your local emergency number) now if:")
+        assert his.text.startswith("Call 112 now if:")
+        assert "Call +49 30 5550 200 yourself." in hers.text
+        assert "Call +49 30 5550 200 yourself." in his.text
+    await story.settle()
+
+
+@pytest.mark.parametrize("database_url", [""])
+async def test_what_comes_again_and_again_is_answered_once(
+    story: Clinic, failures: list[str]
+) -> None:
+    ana, whole = story.ana, story.rehearsal
+    await story.enroll(ana)
+    # Storing fails at once, so the same update is fetched and refused without end.
+    await pragma(story, "busy_timeout=20")
+    with locked(whole.app.deps.database):
+        # Telegram itself has the first one wait.
+        whole.telegram.faults.flood("sendMessage", 1, chat=ana.person.id)
+        await ana.person.presses("Something is wrong")
+        await ana.person.hears(NOT_SAVED)
+        assert whole.app.poller.trouble == "storage"
+        whole.clock.push(timedelta(minutes=11))
+        await looked_at(story)
+        assert told(ana) == 1
+        # What she reports ten minutes later is a report of its own.
+        await ana.person.presses("Something is wrong")
+        await until(lambda: told(ana) == 2)
+        await looked_at(story)
+    await story.settle()
+    assert told(ana) == 2
+    assert len(await story.rows(RECORDS)) == 2
+    assert whole.app.poller.trouble is None
+    # Once the report is stored the rule starts afresh for nobody: nothing is said twice.
+    await ana.presses("Something is wrong")
+    assert told(ana) == 2
+    assert "inbox_failed" in {line.split()[0] for line in failures}
+
+
+@pytest.mark.parametrize("database_url", [""])
+@pytest.mark.parametrize("full", [True, False], ids=["full", "read-only"])
+async def test_a_full_and_a_read_only_database_hold_no_safety_text_back(
+    story: Clinic, *, full: bool
+) -> None:
+    ana, ben, poller = story.ana, story.ben, story.rehearsal.app.poller
+    await story.enroll(ana)
+    await story.enroll(ben, "Ben")
+    if full:
+        await pragma(story, f"max_page_count={await pragma(story, 'page_count')}")
+    else:
+        await pragma(story, "query_only=ON")
+    # The last free pages take a few more words.
+    while poller.trouble is None:
+        await ben.person.says("x" * 4000)
+        await looked_at(story)
+    await ana.person.presses("Something is wrong")
+    await ana.person.hears(NOT_SAVED)
+    await pragma(story, "max_page_count=1000000" if full else "query_only=OFF")
+    await story.settle()
+    assert told(ana) == 1
+    assert told(ben) == 0
+    assert [row["state"] for row in await story.rows(RECORDS)] == ["sent"]
+    assert len(await story.rows("SELECT * FROM v_alert")) == 1
+
+
+async def test_a_report_by_webhook_is_answered_at_once_too(
+    tmp_path: Path, failures: list[str]
+) -> None:
+    clock = PushedClock(START)
+    telegram = LocalTelegram(now=clock.now)
+    telegram.webhook_pause = 0.02
+    nour, ana = telegram.person("Nour"), telegram.person("Ana")
+    at = f"127.0.0.1:{free_port()}"
+    async with telegram.serve() as server:
+        options = local_settings(server, telegram.token, tmp_path).model_copy(
+            update={
+                "webhook_url": f"http://{at}{PATH}",
+                "webhook_secret": SecretStr(SECRET),
+                "http_bind": at,
+            }
+        )
+        await app.init(options, demo_clinic(), clock)
+        async with running(options, clock) as bot:
+            async with bot.deps.database.write() as session:
+                lead = await add_practitioner(session, nour, clock.now())
+                await add_patient(session, bot.deps, ana, lead, clock.now())
+            with locked(bot.deps.database):
+                await ana.says("Something is wrong")
+                await ana.hears(NOT_SAVED)
+                # Not taken before it is stored: Telegram still keeps it.
+                assert len(telegram.updates.waiting) == 1
+            await nour.hears("URGENT: Ana")
+            await ana.hears("I am telling Nour now.")
+            await telegram.wait_for(lambda: not telegram.updates.waiting)
+            await until(lambda: bot.safety.idle)
+            async with bot.deps.database.read() as session:
+                rows = await session.exec(text(RECORDS))  # type: ignore[call-overload] # plain SQL
+                assert [row.state for row in rows] == ["sent"]
+    assert sum(NOT_SAVED in message.text for message in ana.received) == 1
+    assert sum("URGENT: Ana" in message.text for message in nour.received) == 1
+    assert {line.split()[0] for line in failures} <= SHAKEN
+    failures.clear()
