@@ -6,9 +6,9 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test test-postgresql install lint screenshots bench lock clean
 
-# The same stories on PostgreSQL: a private server of the tests' own, from Debian's packages.
+# What `make test` ran on SQLite alone, on PostgreSQL: a private server, from Debian's packages.
 test-postgresql: $(READY)
-	$(BIN)/python -m pytest -n auto tests/stories --database postgresql
+	$(BIN)/python -m pytest -n auto --database postgresql
 
 install: $(READY)
 

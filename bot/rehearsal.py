@@ -25,7 +25,8 @@ from bot.settings import Settings
 from bot.storage.queries import inbox, outbox, people, plans
 from bot.storage.tables import Clinic
 
-_LOOK_S = 0.005
+_LOOK_S = 0.01
+_LOOKS_A_ROUND = 10
 # Reminders of one push leave one after the other: a patient's phone shows them in order.
 _PATIENCE_S = 60.0
 # A pause without an end lies far beyond it.
@@ -90,6 +91,7 @@ class Rehearsal:
 
     async def _to(self, moment: datetime) -> None:
         self.clock.push_to(moment)
+        self.app.deps.bells.ring()
         await self.settle()
 
     async def _next_due(self) -> datetime | None:
@@ -106,10 +108,14 @@ class Rehearsal:
         """Wait until every update is handled, every due reminder judged and every message sent."""
         async with asyncio.timeout(_PATIENCE_S):
             while True:
+                # What is under way rings the bells itself; a round for each look would slow it.
+                for _ in range(_LOOKS_A_ROUND):
+                    if await self._quiet():
+                        break
+                    await asyncio.sleep(_LOOK_S)
                 await self._round()
                 if await self._quiet():
                     return
-                await asyncio.sleep(_LOOK_S)
 
     async def _round(self) -> None:
         """Wait for one whole round of the jobs that began after now."""

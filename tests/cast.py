@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 from telegram import Bot
 
 from bot.demo.chats import Message
@@ -160,6 +160,21 @@ class Clinic:
         async with self.rehearsal.app.deps.database.read() as session:
             found = await session.exec(text(sql))  # type: ignore[call-overload] # plain SQL, as an operator would
             return [dict(row) for row in found.mappings()]
+
+    async def stored(self) -> bytes:
+        """Everything that the database holds: every value of every row, and on SQLite the files."""
+        deps, folder = self.rehearsal.app.deps, self.rehearsal.app.options.data_dir
+        held = bytearray()
+        async with deps.database.read() as session:
+            connection = await session.connection()
+            for table in SQLModel.metadata.sorted_tables:
+                for row in await connection.execute(table.select().order_by(*table.primary_key)):
+                    for value in row:
+                        held += value if isinstance(value, bytes) else repr(value).encode()
+        if deps.database.is_sqlite:
+            for file in sorted(folder.glob("aftercare.db*")):
+                held += file.read_bytes()
+        return bytes(held)
 
     async def history(self, step: str) -> list[str]:
         """What became of each round of a step, oldest first: ``sent``, ``skipped(booked)`` …"""

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,8 +29,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--database",
         choices=["sqlite", "postgresql"],
         default="sqlite",
-        help="the database of every story that does not ask for both",
+        help="the database of every test that does not ask for both; with postgresql only those"
+        " run that a run without this option does not try there",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL keep what can run there and a plain run has not run there already."""
+    if config.getoption("--database") == "sqlite":
+        return
+    kept = [
+        item
+        for item in items
+        if isinstance(item, pytest.Function)
+        and "chosen_database_url" in item.fixturenames
+        and item.get_closest_marker("sqlite") is None
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
 
 
 @pytest.fixture(scope="session")
@@ -40,24 +57,29 @@ def postgres_server() -> Iterator[PostgresServer | None]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest) -> str:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty database of each kind; ``""`` means SQLite in the story's own folder."""
-    return _address(request, request.param)
-
-
-def _address(request: pytest.FixtureRequest, kind: str) -> str:
-    if kind == "sqlite":
-        return ""
-    server: PostgresServer | None = request.getfixturevalue("postgres_server")
-    if server is None:
-        pytest.skip("no PostgreSQL server here; install Debian's package postgresql")
-    return server.database()
+    with _empty(request, request.param) as address:
+        yield address
 
 
 @pytest.fixture
-def chosen_database_url(request: pytest.FixtureRequest) -> str:
+def chosen_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty database of the kind that ``--database`` names."""
-    return _address(request, request.config.getoption("--database"))
+    with _empty(request, request.config.getoption("--database")) as address:
+        yield address
+
+
+@contextmanager
+def _empty(request: pytest.FixtureRequest, kind: str) -> Iterator[str]:
+    if kind == "sqlite":
+        yield ""
+        return
+    server: PostgresServer | None = request.getfixturevalue("postgres_server")
+    if server is None:
+        pytest.skip("no PostgreSQL server here; install Debian's package postgresql")
+    with server.database() as address:
+        yield address
 
 
 class _Failures(logging.Handler):

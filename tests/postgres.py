@@ -10,6 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
+# Nothing here outlives the tests, so nothing has to reach the disk; a database has a few
+# connections and a few hundred rows, so there is nothing to clean up or to compile either.
+_OPTIONS = {
+    "listen_addresses": "''",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+    "jit": "off",
+}
+
 
 def binaries() -> Path | None:
     """Return the folder of the newest installed server's programs, or nothing."""
@@ -18,7 +34,7 @@ def binaries() -> Path | None:
 
 
 class PostgresServer:
-    """A running server; each database on it is thrown away with it."""
+    """A running server, on which each test has a database of its own."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self._programs = programs
@@ -35,13 +51,14 @@ class PostgresServer:
         )
 
     def start(self) -> None:
-        """Create the cluster and start it; durability off, as nothing here outlives the tests."""
+        """Create the cluster and start it."""
         if self._account:
             owner = pwd.getpwnam("postgres")
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
         data = str(self._folder / "data")
         self._run("initdb", "-D", data, "-U", "care", "-A", "trust", "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{self._folder}' -c fsync=off"
+        settings = _OPTIONS | {"unix_socket_directories": f"'{self._folder}'"}
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", data, "-w", "-o", options, "-l", log, "start")
 
@@ -49,11 +66,22 @@ class PostgresServer:
         """Stop the server at once."""
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "stop")
 
-    def database(self) -> str:
-        """Create an empty database and return its address."""
+    @contextmanager
+    def database(self, like: str = "") -> Iterator[str]:
+        """Give the address of a new database, empty or a copy of the one at ``like``, for a while.
+
+        It is dropped at the end: each is several megabytes, and there are hundreds.
+        """
         name = f"care_{uuid.uuid4().hex[:12]}"
-        self._run("createdb", "-h", str(self._folder), "-U", "care", name)
-        return f"postgresql+psycopg://care@/{name}?host={self._folder}"
+        template = sql.Identifier(like.partition("@/")[2].partition("?")[0] or "template1")
+        with psycopg.connect(
+            host=str(self._folder), user="care", dbname="postgres", autocommit=True
+        ) as connection:
+            made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), template)
+            connection.execute(made)
+            yield f"postgresql+psycopg://care@/{name}?host={self._folder}"
+            dropped = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            connection.execute(dropped)
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from tests.faults.world import Post, post
 
 
 @pytest.fixture
-async def sending(tmp_path: Path, failures: list[str]) -> AsyncIterator[Post]:
+async def sending(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> AsyncIterator[Post]:
     """Outbox, delivery and a local Telegram; nothing paces but the story."""
-    async with post(tmp_path, START) as running:
+    async with post(tmp_path, START, database_url=chosen_database_url) as running:
         yield running

@@ -12,9 +12,11 @@ RATE = 28
 
 
 async def test_an_answer_does_not_wait_for_the_morning_burst(
-    tmp_path: Path, failures: list[str]
+    tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> None:
-    async with post(tmp_path, START, rate=RATE, chat_burst=4) as sending:
+    async with post(
+        tmp_path, START, rate=RATE, chat_burst=4, database_url=chosen_database_url
+    ) as sending:
         ana, patient = await sending.patient("Ana")
         ben, other = await sending.patient("Ben")
         crowd = await sending.crowd(CROWD)
@@ -42,9 +44,11 @@ async def test_an_answer_does_not_wait_for_the_morning_burst(
 
 
 async def test_one_chat_is_never_pressed_and_never_in_the_way(
-    tmp_path: Path, failures: list[str]
+    tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> None:
-    async with post(tmp_path, START, rate=RATE, chat_burst=4) as sending:
+    async with post(
+        tmp_path, START, rate=RATE, chat_burst=4, database_url=chosen_database_url
+    ) as sending:
         ana, patient = await sending.patient("Ana")
         # More than one look takes, and more urgent than what waits behind it.
         for _ in range(12):

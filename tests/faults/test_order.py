@@ -74,8 +74,12 @@ async def test_nothing_leaves_once_it_is_too_late(sending: Post) -> None:
     assert [len(person.received) for person in (ana, ben, cem)] == [0, 0, 1]
 
 
-async def test_stop_between_the_queue_and_the_send(tmp_path: Path, failures: list[str]) -> None:
-    async with post(tmp_path, START, read_timeout_s=5) as sending:
+async def test_stop_between_the_queue_and_the_send(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> None:
+    async with post(
+        tmp_path, START, read_timeout_s=5, database_url=chosen_database_url
+    ) as sending:
         ana, patient = await sending.patient("Ana")
         queued = await sending.queue(patient, Lane.CARE)
         await stop(sending, patient)
@@ -165,9 +169,11 @@ async def test_answers_of_a_chat_keep_their_order(sending: Post) -> None:
 
 
 async def test_danger_passes_a_send_that_hangs_in_the_same_chat(
-    tmp_path: Path, failures: list[str]
+    tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> None:
-    async with post(tmp_path, START, read_timeout_s=10) as sending:
+    async with post(
+        tmp_path, START, read_timeout_s=10, database_url=chosen_database_url
+    ) as sending:
         ana, patient = await sending.patient("Ana")
         held = sending.telegram.faults.hang("sendMessage", chat=ana.id)
         care = await sending.queue(patient, Lane.CARE)
@@ -188,9 +194,11 @@ async def test_danger_passes_a_send_that_hangs_in_the_same_chat(
 
 
 async def test_a_tap_while_the_repeat_is_in_the_air_settles_it(
-    tmp_path: Path, failures: list[str]
+    tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> None:
-    async with post(tmp_path, START, read_timeout_s=10) as sending:
+    async with post(
+        tmp_path, START, read_timeout_s=10, database_url=chosen_database_url
+    ) as sending:
         ana, patient = await sending.patient("Ana")
         faults = sending.telegram.faults
         faults.drop("sendMessage", chat=ana.id, delivered=True)

@@ -254,9 +254,12 @@ class Post:
             return [dict(row) for row in found.mappings()]
 
 
-async def found_clinic(folder: Path, server: Server, token: str, clock: Clock) -> Deps:
+async def found_clinic(
+    folder: Path, server: Server, token: str, clock: Clock, database_url: str
+) -> Deps:
     """The parts of a bot whose clinic was just made by ``init``."""
     options = local_settings(server, token, folder)
+    options = options.model_copy(update={"database_url": database_url})
     await app.init(options, demo_clinic(), clock)
     return app.open_deps(options, clock)
 
@@ -269,12 +272,13 @@ async def post(
     rate: float = 10_000,
     chat_burst: float = 1_000,
     read_timeout_s: float = READ_TIMEOUT_S,
+    database_url: str,
 ) -> AsyncIterator[Post]:
     """A sending half without anything to send."""
     clock = HandClock(start)
     telegram = LocalTelegram(now=clock.now)
     async with telegram.serve() as server:
-        deps = await found_clinic(folder, server, telegram.token, clock)
+        deps = await found_clinic(folder, server, telegram.token, clock, database_url)
         nour = telegram.person("Nour")
         async with deps.database.write() as session:
             practitioner = await add_practitioner(session, nour, clock.now())

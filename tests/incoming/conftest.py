@@ -93,7 +93,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def running_desk(folder: Path, database_url: str = "") -> AsyncIterator[Desk]:
+async def running_desk(folder: Path, database_url: str) -> AsyncIterator[Desk]:
     """A clinic with Nour, Ana and Ben; nothing is fetched or worked off yet."""
     clock = SystemClock()
     telegram = LocalTelegram(now=clock.now)
@@ -139,9 +139,11 @@ async def running_desk(folder: Path, database_url: str = "") -> AsyncIterator[De
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, failures: list[str]) -> AsyncIterator[Desk]:
-    """The receiving half on SQLite."""
-    async with running_desk(tmp_path) as running:
+async def desk(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> AsyncIterator[Desk]:
+    """The receiving half of a bot."""
+    async with running_desk(tmp_path, chosen_database_url) as running:
         yield running
 
 

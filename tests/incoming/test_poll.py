@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from bot.demo.faults import Fault
@@ -30,6 +31,7 @@ async def impatient(desk: Desk) -> None:
         await session.exec(text("PRAGMA busy_timeout=20"))  # type: ignore[call-overload] # plain SQL
 
 
+@pytest.mark.sqlite
 async def test_nothing_is_confirmed_that_is_not_stored(desk: Desk, failures: list[str]) -> None:
     await impatient(desk)
     handed: list[bool] = []

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 
 from bot import app
 from bot.app import App
@@ -23,22 +23,6 @@ def line(key: bytes) -> str:
     return base64.urlsafe_b64encode(key).decode() + "\n"
 
 
-async def stored(clinic: Clinic) -> bytes:
-    """Everything that the database holds: every value of every row, and on SQLite the files."""
-    deps = clinic.rehearsal.app.deps
-    held = bytearray()
-    async with deps.database.read() as session:
-        connection = await session.connection()
-        for table in SQLModel.metadata.sorted_tables:
-            for row in await connection.execute(table.select()):
-                for value in row:
-                    held += value if isinstance(value, bytes) else repr(value).encode()
-    if deps.database.is_sqlite:
-        for file in sorted(clinic.rehearsal.app.options.data_dir.glob("aftercare.db*")):
-            held += file.read_bytes()
-    return bytes(held)
-
-
 async def test_no_name_no_word_and_no_link_is_readable_in_the_database(both: Clinic) -> None:
     nour, zelda = both.nour, both.someone("Zeldafirst", username="zelda_account")
     await both.enroll(zelda, "Zeldaname")
@@ -52,7 +36,7 @@ async def test_no_name_no_word_and_no_link_is_readable_in_the_database(both: Cli
     await nour.says("New patient")
     await nour.says("Walburganame")
 
-    held = await stored(both)
+    held = await both.stored()
     assert len(held) > 10_000
     assert unused != code
     for secret in [
@@ -142,7 +126,7 @@ def test_a_key_file_of_no_use_is_refused(
 async def test_with_another_key_the_bot_does_not_start_and_changes_nothing(clinic: Clinic) -> None:
     options = clinic.rehearsal.app.options
     await clinic.rehearsal.app.stop()
-    before = await stored(clinic)
+    before = await clinic.stored()
     own = options.keys.read_text()
 
     options.keys.write_text(line(FOREIGN))
@@ -150,13 +134,13 @@ async def test_with_another_key_the_bot_does_not_start_and_changes_nothing(clini
     with pytest.raises(VaultError, match="put back the one that init made"):
         await other.start(web=False)
     await other.stop()
-    assert await stored(clinic) == before
+    assert await clinic.stored() == before
 
     options.keys.unlink()
     with pytest.raises(VaultError, match="cannot be read"):
         await app.init(options, demo_clinic())
     assert not options.keys.exists()
-    assert await stored(clinic) == before
+    assert await clinic.stored() == before
 
     options.keys.write_text(line(NEW) + own)
     options.keys.chmod(0o600)

@@ -20,9 +20,11 @@ def code_in(link: str) -> str:
     return parse_qs(urlsplit(link).query)["start"][0]
 
 
-def kept_files(folder: Path) -> bytes:
-    """Everything the clinic keeps on disk, the write-ahead log of the database too."""
-    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+async def kept(clinic: Clinic) -> bytes:
+    """Everything the clinic keeps: in its database, and in its folder beside it."""
+    folder = clinic.rehearsal.app.options.data_dir
+    files = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+    return await clinic.stored() + b"".join(files)
 
 
 async def test_three_taps_and_a_name_give_a_code_and_a_link(clinic: Clinic) -> None:
@@ -57,13 +59,12 @@ async def test_three_taps_and_a_name_give_a_code_and_a_link(clinic: Clinic) -> N
     assert len(code_in(nour.link)) <= 64
 
     # The code is nowhere on disk: before the link is opened, and after it.
-    folder = clinic.rehearsal.app.options.data_dir
     code = code_in(nour.link)
-    assert code.encode() not in kept_files(folder)
-    assert hashlib.sha256(code.encode()).hexdigest().encode() in kept_files(folder)
+    assert code.encode() not in await kept(clinic)
+    assert hashlib.sha256(code.encode()).hexdigest().encode() in await kept(clinic)
     await ana.opens(nour.link)
     assert "Are you Ana Sample?" in ana.last_message
-    assert code.encode() not in kept_files(folder)
+    assert code.encode() not in await kept(clinic)
     await clinic.check_ledger()
 
 
@@ -171,12 +172,19 @@ async def test_one_line_enrolls_with_the_time_of_the_session(clinic: Clinic) -> 
 
 
 @pytest.fixture
-async def trusting(tmp_path: Path, failures: list[str]) -> AsyncIterator[Clinic]:
+async def trusting(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> AsyncIterator[Clinic]:
     """A clinic that confirms nobody: whoever has the link is the patient."""
     kept = demo_clinic()
     kept.confirm_joining = False
     async with rehearsal(
-        tmp_path, clock=PushedClock(START), clinic=kept, send_rate=10_000, chat_burst=1_000
+        tmp_path,
+        clock=PushedClock(START),
+        clinic=kept,
+        send_rate=10_000,
+        chat_burst=1_000,
+        database_url=chosen_database_url,
     ) as (whole, _):
         story = cast_of(whole)
         await story.nour.opens(whole.lead_link)

@@ -20,12 +20,19 @@ MESO = "mesotherapy, face"
 
 
 @pytest.fixture
-async def fresh(tmp_path: Path, failures: list[str]) -> AsyncIterator[Clinic]:
+async def fresh(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> AsyncIterator[Clinic]:
     """A real clinic on its first day: nothing is approved yet."""
     kept = demo_clinic()
     kept.is_demo = False
     async with rehearsal(
-        tmp_path / "data", clock=PushedClock(START), clinic=kept, send_rate=10_000, chat_burst=1_000
+        tmp_path / "data",
+        clock=PushedClock(START),
+        clinic=kept,
+        send_rate=10_000,
+        chat_burst=1_000,
+        database_url=chosen_database_url,
     ) as (whole, _):
         story = cast_of(whole)
         await story.nour.opens(whole.lead_link)
