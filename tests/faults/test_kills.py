@@ -11,7 +11,6 @@ import logging
 import os
 import random
 import signal
-import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, create_engine, text
 from sqlmodel import select
 
 from bot.clock import SystemClock
@@ -62,6 +62,7 @@ class Story:
     telegram: LocalTelegram
     server: Server
     deps: Deps
+    outside: Engine
     patients: list[Person] = field(default_factory=list)
     practitioners: list[Person] = field(default_factory=list)
     process: Process | None = None
@@ -73,6 +74,7 @@ class Story:
             "TELEGRAM_BOT_TOKEN": self.telegram.token,
             "TELEGRAM_API_URL": self.server.base_url,
             "DATA_DIR": str(self.folder),
+            "DATABASE_URL": self.deps.database.url,
             "HTTP_BIND": "127.0.0.1:0",
             "SEND_RATE": RATE,
             "LOG_LEVEL": "ERROR",
@@ -101,16 +103,13 @@ class Story:
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Look into the database from outside, as it is on disk."""
-        with sqlite3.connect(self.folder / "aftercare.db") as connection:
-            found = connection.execute(sql).fetchall()
-        connection.close()
-        return found
+        with self.outside.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(sql))]
 
     def a_minute_goes_by(self) -> None:
         """What cools down has done so: nobody wants to wait for it here."""
-        with sqlite3.connect(self.folder / "aftercare.db") as connection:
-            connection.execute("UPDATE message SET lease_until = NULL")
-        connection.close()
+        with self.outside.begin() as connection:
+            connection.execute(text("UPDATE message SET lease_until = NULL"))
 
     def unfinished(self) -> int:
         """How many messages and updates are not finished; those that cool down are left out."""
@@ -124,16 +123,20 @@ class Story:
 
 
 @asynccontextmanager
-async def running_story(folder: Path) -> AsyncIterator[Story]:
+async def running_story(folder: Path, database_url: str) -> AsyncIterator[Story]:
     """A clinic and its Telegram; the bot itself is not started yet."""
     telegram = LocalTelegram(now=SystemClock().now)
     async with telegram.serve() as server:
-        deps = await found_clinic(folder, server, telegram.token, SystemClock())
-        story = Story(folder, telegram, server, deps)
+        clock = SystemClock()
+        deps = await found_clinic(folder, server, telegram.token, clock, database_url)
+        # The same database, by a driver that waits: what is looked at stands still meanwhile.
+        outside = create_engine(deps.database.url.replace("+aiosqlite", ""))
+        story = Story(folder, telegram, server, deps, outside)
         try:
             yield story
         finally:
             await story.dies()
+            outside.dispose()
             await deps.database.close()
 
 
@@ -220,11 +223,11 @@ async def someday(story: Story, dice: random.Random) -> None:
 
 @pytest.mark.timeout(120 + 5 * KILLS + PATIENTS)
 async def test_killed_at_random_instants_nothing_is_lost_and_nothing_comes_twice_unforeseen(
-    tmp_path: Path,
+    tmp_path: Path, chosen_database_url: str
 ) -> None:
     log.warning("AFTERCARE_SEED=%d replays this", SEED)
     dice = random.Random(SEED)  # noqa: S311 - dice
-    async with running_story(tmp_path) as story:
+    async with running_story(tmp_path, chosen_database_url) as story:
         await fill(story, PATIENTS)
         # Those with no other answer on its way write something, each once.
         writers = [person for number, person in enumerate(story.patients) if number % 3 == 0]
@@ -291,8 +294,10 @@ async def passed_on(story: Story) -> Counter[str]:
         return Counter(sealed.read(session, row)["values"]["quoted"] for row in found.all())
 
 
-async def test_a_stop_lets_land_what_is_in_the_air_and_keeps_what_came_in(tmp_path: Path) -> None:
-    async with running_story(tmp_path) as story:
+async def test_a_stop_lets_land_what_is_in_the_air_and_keeps_what_came_in(
+    tmp_path: Path, chosen_database_url: str
+) -> None:
+    async with running_story(tmp_path, chosen_database_url) as story:
         await fill(story, 6)
         story.telegram.faults.slow("sendMessage", 0.25)
         await story.starts()

@@ -8,6 +8,7 @@ import pytest
 
 from bot.domain.states import Lane, MessageState, PatientState, Reason, ReminderState
 from bot.services import control, dispatch, outbox
+from bot.services.planning import replan
 from bot.services.turn import Account, Turn
 from bot.storage.queries import outbox as queries
 from bot.storage.queries import people, plans
@@ -77,9 +78,7 @@ async def test_nothing_leaves_once_it_is_too_late(sending: Post) -> None:
 async def test_stop_between_the_queue_and_the_send(
     tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> None:
-    async with post(
-        tmp_path, START, read_timeout_s=5, database_url=chosen_database_url
-    ) as sending:
+    async with post(tmp_path, START, read_timeout_s=5, database_url=chosen_database_url) as sending:
         ana, patient = await sending.patient("Ana")
         queued = await sending.queue(patient, Lane.CARE)
         await stop(sending, patient)
@@ -238,3 +237,24 @@ async def test_a_clock_that_goes_back_says_nothing_twice(sending: Post) -> None:
     assert [len(person.received) for person, _ in cast] == [1, 1, 1]
     assert [(await sending.message(row)).state for row in rows] == [SENT] * 3
     assert len(sending.telegram.calls_of("sendMessage", ana)) == 1
+
+
+async def test_a_claim_and_a_new_plan_never_wait_for_each_other(sending: Post) -> None:
+    database, now = sending.deps.database, sending.clock.now()
+    _, patient = await sending.patient()
+    message = await sending.queue(patient, Lane.CARE)
+
+    async def plan() -> None:
+        async with database.write() as session:
+            await replan(session, patient.id or 0, now)
+
+    async with database.write() as session:
+        (claimed,) = await queries.claimable(
+            session, now, limit=1, for_update=not database.is_sqlite
+        )
+        planning = asyncio.ensure_future(plan())
+        await asyncio.wait([planning], timeout=0.5)
+        # It turns out to be outdated, and its patient is planned for anew.
+        await people.lock(session, patient.id or 0)
+    assert claimed.id == message.id
+    await planning

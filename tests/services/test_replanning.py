@@ -4,8 +4,8 @@ import asyncio
 import json
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from bot.storage.database import Database
 from bot.storage.queries import outbox, plans, vitals
 from bot.storage.tables import Patient, Practitioner, Reminder, Visit
 from bot.storage.vault import Vault
+from tests.postgres import PostgresServer
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 3, 10, 13, 30, tzinfo=UTC)
@@ -196,7 +197,7 @@ class Desk:
             patient = (await session.exec(select(Patient).where(Patient.ref == self.ref))).one()
             await replan(session, patient.id or 0, self.clock.now())
 
-    async def check(self) -> None:
+    async def assert_sound(self) -> None:
         """Raise unless the ledger is sound and no step was said more often than it may be."""
         async with self.deps.database.read() as session:
             assert await vitals.unbalanced(session) == []
@@ -247,34 +248,44 @@ class Desk:
 class Opening:
     """What every desk begins with: a database with a clinic and its lead, and the words."""
 
-    def __init__(self, folder: Path, catalogue: Catalogue) -> None:
+    def __init__(self, folder: Path, catalogue: Catalogue, server: PostgresServer | None) -> None:
         self.folder = folder
         self.catalogue = catalogue
         self.texts = Texts(catalogue)
+        self._server = server
+        self._url = ""
 
     @asynccontextmanager
     async def desk(self) -> AsyncIterator[Desk]:
         """A desk of its own, on the morning of START."""
+        with self._copy() as url:
+            clock, line = PushedClock(START, running=False), Line()
+            deps = self._deps(url, clock)
+            telegram_bot = Bot("1:desk", request=line, get_updates_request=line)
+            pace = Pace(clock.monotonic, 1_000_000, 1_000_000)
+            # The pace counts from its beginning, and this clock stands still.
+            clock.push(timedelta(seconds=1))
+            try:
+                yield Desk(deps, clock, Delivery(deps, telegram_bot, pace))
+            finally:
+                await deps.database.close()
+
+    @contextmanager
+    def _copy(self) -> Iterator[str]:
+        if self._server is not None:
+            with self._server.database(like=self._url) as url:
+                yield url
+            return
         copy = self.folder / "desk.db"
         shutil.copyfile(self.folder / "opening.db", copy)
-        clock, line = PushedClock(START, running=False), Line()
-        deps = self._deps(copy, clock)
-        telegram_bot = Bot("1:desk", request=line, get_updates_request=line)
-        pace = Pace(clock.monotonic, 1_000_000, 1_000_000)
-        # The pace counts from its beginning, and this clock stands still.
-        clock.push(timedelta(seconds=1))
-        try:
-            yield Desk(deps, clock, Delivery(deps, telegram_bot, pace))
-        finally:
-            await deps.database.close()
+        yield f"sqlite+aiosqlite:///{copy}"
 
-    async def fill(self) -> None:
+    async def fill(self, url: str) -> None:
         """Make what the desks copy."""
-        file = self.folder / "opening.db"
-        url = f"sqlite+aiosqlite:///{file}"
-        database.guard_files(url, self.folder)
-        await schema.migrate(url)
-        deps = self._deps(file, PushedClock(START, running=False))
+        self._url = url or f"sqlite+aiosqlite:///{self.folder / 'opening.db'}"
+        database.guard_files(self._url, self.folder)
+        await schema.migrate(self._url)
+        deps = self._deps(self._url, PushedClock(START, running=False))
         async with deps.database.write() as session:
             clinic = demo_clinic()
             clinic.ref, clinic.bot_username = "clinic", "lumen_bot"
@@ -289,16 +300,18 @@ class Opening:
             session.add(nour)
         await deps.database.close()
 
-    def _deps(self, file: Path, clock: PushedClock) -> Deps:
-        opened = Database(f"sqlite+aiosqlite:///{file}", Vault([bytes(32)]))
+    def _deps(self, url: str, clock: PushedClock) -> Deps:
+        opened = Database(url, Vault([bytes(32)]))
         return Deps(opened, self.catalogue, self.texts, clock, Bells())
 
 
 @pytest.fixture
-def opening(tmp_path: Path) -> Opening:
+def opening(request: pytest.FixtureRequest, tmp_path: Path, chosen_database_url: str) -> Opening:
     """A filled database to begin with."""
-    ready = Opening(tmp_path, load_messages(Settings.model_construct(messages_dir=None)))
-    asyncio.run(ready.fill())
+    server = request.getfixturevalue("postgres_server") if chosen_database_url else None
+    catalogue = load_messages(Settings.model_construct(messages_dir=None))
+    ready = Opening(tmp_path, catalogue, server)
+    asyncio.run(ready.fill(chosen_database_url))
     return ready
 
 
@@ -331,10 +344,10 @@ def test_any_order_of_acts_keeps_the_plan_sound(
             await desk.begin()
             for name, amount in acts:
                 await getattr(desk, name)(amount)
-                await desk.check()
+                await desk.assert_sound()
             for _ in range(6):
                 await desk.wait(4 * 24)
                 await desk.replan(0)
-                await desk.check()
+                await desk.assert_sound()
 
     asyncio.run(story())

@@ -208,13 +208,19 @@ async def prove(
 
 
 async def queued_for_patient(session: AsyncSession, patient_id: int) -> Sequence[Message]:
-    """Return the patient's reminders-in-waiting: queued messages that nobody asked for."""
+    """Return the patient's reminders-in-waiting: queued messages that nobody asked for.
+
+    One that a sender has just claimed is left to it: the two would wait for each other.
+    """
     found = await session.exec(
-        select(Message).where(
+        select(Message)
+        .where(
             Message.patient_id == patient_id,
             Message.state == MessageState.QUEUED,
             col(Message.lane).in_([Lane.CARE, Lane.COURTESY]),
         )
+        .order_by(col(Message.id))
+        .with_for_update(skip_locked=True)
     )
     return found.all()
 

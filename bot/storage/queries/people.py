@@ -88,19 +88,24 @@ async def patients_by_id(
 ) -> Sequence[Patient]:
     """Return these patients, in the order of their ids.
 
-    With ``lock`` nobody else plans or dispatches for them until this transaction ends. On SQLite
-    the one writer does that already, and the database ignores the request.
+    With ``lock`` nobody else acts on, plans or dispatches for them until this transaction ends. On
+    SQLite the one writer does that already, and the database ignores the request. The lock leaves
+    foreign keys alone: a row that only names the patient can be added meanwhile.
     """
     statement = select(Patient).where(col(Patient.id).in_(patient_ids)).order_by(col(Patient.id))
     if lock:
-        statement = statement.with_for_update().execution_options(populate_existing=True)
+        statement = statement.with_for_update(key_share=True)
+        statement = statement.execution_options(populate_existing=True)
     return (await session.exec(statement)).all()
 
 
 async def patient_by_account(session: AsyncSession, telegram_id: int) -> Patient | None:
-    """Return the (real, not test) patient who owns that account."""
+    """Return the (real, not test) patient who owns that account, locked as by :func:`patients_by_id`."""
     found = await session.exec(
-        select(Patient).where(Patient.telegram_id == telegram_id, col(Patient.is_test).is_(False))
+        select(Patient)
+        .where(Patient.telegram_id == telegram_id, col(Patient.is_test).is_(False))
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
     )
     return found.first()
 
@@ -143,9 +148,12 @@ async def newest_test_patient(session: AsyncSession, telegram_id: int) -> Patien
 
 
 async def patient_by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Patient | None:
-    """Return the clinic's patient with that reference."""
+    """Return the clinic's patient with that reference, locked as by :func:`patients_by_id`."""
     found = await session.exec(
-        select(Patient).where(Patient.clinic_id == clinic_id, Patient.ref == ref)
+        select(Patient)
+        .where(Patient.clinic_id == clinic_id, Patient.ref == ref)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
     )
     return found.first()
 
@@ -185,13 +193,19 @@ async def patients_in(
 
 
 async def waiting_for_zone(session: AsyncSession, before: datetime) -> Sequence[Patient]:
-    """Return those who agreed and were confirmed before ``before`` but never told their zone."""
+    """Return those who agreed and were confirmed before ``before`` but never told their zone.
+
+    Whoever is just being handled by somebody else is left to the next look.
+    """
     found = await session.exec(
-        select(Patient).where(
+        select(Patient)
+        .where(
             Patient.state == PatientState.OPENED,
             col(Patient.consented_at) <= before,
             col(Patient.confirmed_at) <= before,
         )
+        .order_by(col(Patient.id))
+        .with_for_update(key_share=True, skip_locked=True)
     )
     return found.all()
 
@@ -209,8 +223,13 @@ async def next_pause_end(
 
 
 async def pause_ended(session: AsyncSession, now: datetime) -> Sequence[Patient]:
-    """Return the patients whose pause ran out."""
-    found = await session.exec(select(Patient).where(col(Patient.paused_until) <= now))
+    """Return the patients whose pause ran out, without those just handled by somebody else."""
+    found = await session.exec(
+        select(Patient)
+        .where(col(Patient.paused_until) <= now)
+        .order_by(col(Patient.id))
+        .with_for_update(key_share=True, skip_locked=True)
+    )
     return found.all()
 
 

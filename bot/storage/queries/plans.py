@@ -233,6 +233,13 @@ async def expire_reminders(session: AsyncSession, now: datetime) -> int:
         col(Reminder.message_id).is_(None),
         col(Reminder.expires_at) <= now,
     )
+    # Whoever is being planned for has other dates in a moment: judge by those.
+    await session.exec(
+        select(Patient.id)
+        .where(col(Patient.id).in_(select(Reminder.patient_id).where(*waiting)))
+        .order_by(col(Patient.id))
+        .with_for_update(key_share=True)
+    )
     paused = select(Patient.id).where(col(Patient.paused_until).is_not(None))
     skipped = await session.exec(
         update(Reminder)
@@ -317,7 +324,10 @@ async def patients_left_behind(
 
 
 async def overdue_visits(session: AsyncSession, before: datetime) -> Sequence[Visit]:
-    """Return booked visits whose time lies before ``before`` and that nobody recorded."""
+    """Return booked visits whose time lies before ``before`` and that nobody recorded.
+
+    Those of a patient just handled by somebody else are left to the next look.
+    """
     found = await session.exec(
         select(Visit)
         .join(Patient, col(Patient.id) == col(Visit.patient_id))
@@ -327,6 +337,7 @@ async def overdue_visits(session: AsyncSession, before: datetime) -> Sequence[Vi
             col(Patient.is_test).is_(False),
         )
         .order_by(col(Visit.id))
+        .with_for_update(key_share=True, skip_locked=True, of=[Visit, Patient])
     )
     return found.all()
 
