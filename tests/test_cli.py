@@ -429,6 +429,7 @@ async def test_doctor_and_stats_look_at_a_bot_that_runs(
     await clinic.enroll(clinic.ana)
     await clinic.tick("2026-03-11 10:00")
     monkeypatch.setenv("DATA_DIR", str(desk.folder))
+    monkeypatch.setenv("DATABASE_URL", clinic.rehearsal.app.options.database_url)
     monkeypatch.setenv("TELEGRAM_BOT_TOKEN", clinic.telegram_bot.token)
 
     async def asked(command: str) -> Ended:

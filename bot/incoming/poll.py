@@ -4,7 +4,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+
+from sqlalchemy.exc import IntegrityError
 
 from bot.incoming.safety_text import SafetyText
 from bot.incoming.telegram_http import POLL_TIMEOUT_S, PollError, Source
@@ -127,6 +130,19 @@ async def receive(deps: Deps, raw: Sequence[dict[str, Any]], *, polled: bool = F
     updates = {number: each for each in raw if (number := _number(each)) is not None}
     if len(updates) < len(raw):
         log.warning("updates came twice or without a number", extra={"action": "updates_left_out"})
+    try:
+        fresh = await _keep(deps, updates, now, polled=polled)
+    except IntegrityError:
+        # PostgreSQL has several writers: a copy was stored at this very moment, and is known now.
+        fresh = await _keep(deps, updates, now, polled=polled)
+    if fresh:
+        deps.bells.inbox.set()
+    return fresh
+
+
+async def _keep(
+    deps: Deps, updates: dict[int, dict[str, Any]], now: datetime, *, polled: bool
+) -> int:
     async with deps.database.write(Priority.INBOX) as session:
         stored = await inbox.known(session, list(updates))
         fresh = updates.keys() - stored
@@ -135,8 +151,6 @@ async def receive(deps: Deps, raw: Sequence[dict[str, Any]], *, polled: bool = F
             inbox.add(session, number, chat_of(update), update, now)
         if polled:
             await vitals.put_instant(session, LAST_POLL_OK, now)
-    if fresh:
-        deps.bells.inbox.set()
     return len(fresh)
 
 

@@ -38,8 +38,8 @@ from tests.faults.world import add_patient, add_practitioner, found_clinic
 
 log = logging.getLogger(__name__)
 
-KILLS = int(os.environ.get("AFTERCARE_KILLS", "10"))
-PATIENTS = int(os.environ.get("AFTERCARE_PATIENTS", "48"))
+KILLS = int(os.environ.get("AFTERCARE_KILLS", "6"))
+PATIENTS = int(os.environ.get("AFTERCARE_PATIENTS", "36"))
 SEED = int(os.environ.get("AFTERCARE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 RATE = "400"
 STOPS_WITHIN_S = 10

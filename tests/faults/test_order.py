@@ -255,6 +255,6 @@ async def test_a_claim_and_a_new_plan_never_wait_for_each_other(sending: Post) -
         planning = asyncio.ensure_future(plan())
         await asyncio.wait([planning], timeout=0.5)
         # It turns out to be outdated, and its patient is planned for anew.
-        await people.lock(session, patient.id or 0)
+        await people.patients_by_id(session, [patient.id or 0], lock=True)
     assert claimed.id == message.id
     await planning
