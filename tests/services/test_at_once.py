@@ -114,5 +114,5 @@ async def test_a_session_recorded_while_it_is_taken_as_missed_stays_recorded(bot
         await asyncio.wait([missing], timeout=HEAD_START_S)
     assert await missing == 0
     async with deps.database.read() as session:
-        found = await plans.visits(session, patient.id or 0)
+        found = await plans.visits(session, [patient.id or 0])
     assert [visit.state for visit in found] == [VisitState.DONE] * 2

@@ -100,7 +100,7 @@ async def patients_by_id(
 
 
 async def patient_by_account(session: AsyncSession, telegram_id: int) -> Patient | None:
-    """Return the (real, not test) patient who owns that account, locked as by :func:`patients_by_id`."""
+    """Return the (real, not test) patient who owns that account, and lock the row."""
     found = await session.exec(
         select(Patient)
         .where(Patient.telegram_id == telegram_id, col(Patient.is_test).is_(False))
@@ -148,7 +148,7 @@ async def newest_test_patient(session: AsyncSession, telegram_id: int) -> Patien
 
 
 async def patient_by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Patient | None:
-    """Return the clinic's patient with that reference, locked as by :func:`patients_by_id`."""
+    """Return the clinic's patient with that reference, and lock the row."""
     found = await session.exec(
         select(Patient)
         .where(Patient.clinic_id == clinic_id, Patient.ref == ref)
