@@ -17,20 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 import bot
-from bot import app, logs, rehearsal
+from bot import app, logs, operation, rehearsal
 from bot.app import App, StartError
-from bot.clock import SystemClock
 from bot.domain.times import to_utc
 from bot.outgoing import lint
-from bot.outgoing.catalogue import MessagesError
 from bot.outgoing.texts import Texts
 from bot.services import preview as previews
 from bot.settings import Settings
-from bot.storage import schema, sealed
-from bot.storage.queries import people, vitals
-from bot.storage.schema import SchemaError
+from bot.storage import schema
 from bot.storage.tables import Clinic
-from bot.storage.vault import VaultError
 
 commands = typer.Typer(
     name="aftercare",
@@ -42,14 +37,13 @@ commands = typer.Typer(
 _LONGEST_SENDER = 20
 _FEWEST_DIGITS = 2
 _PHONE = re.compile(r"[0-9 +()./#*,x-]{2,40}")
-_TROUBLE = (StartError, SchemaError, VaultError, MessagesError)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; trouble that an operator can mend is one sentence on stderr, exit code 1."""
     try:
         commands(arguments)
-    except (*_TROUBLE, OSError) as trouble:
+    except (*operation.TROUBLE, OSError) as trouble:
         _fail(str(trouble))
     except ValidationError as error:
         first = error.errors()[0]
@@ -331,7 +325,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check settings, key, messages, schema and ledger; exit 1 if anything is wrong."""
-    checks = _run(_examine(Settings()))
+    checks = _run(operation.examine(Settings()))
     if as_json:
         typer.echo(json.dumps({name: problem or "ok" for name, problem in checks}, indent=2))
     else:
@@ -346,42 +340,12 @@ def doctor(
         _fail(f"something is wrong with: {', '.join(failed)}")
 
 
-async def _examine(options: Settings) -> list[tuple[str, str]]:
-    checks: list[tuple[str, str]] = []
-    token = options.telegram_bot_token.get_secret_value()
-    checks.append(("token", "" if token else "TELEGRAM_BOT_TOKEN is empty"))
-    try:
-        found = lint.check(app.load_messages(options))
-        checks.append(("messages", f"{len(found)} findings; run: aftercare check" if found else ""))
-        problem = schema.problem(await schema.present(options.database))
-        checks.append(("schema", problem))
-        if problem:
-            return checks
-        deps = app.open_deps(options, SystemClock())
-    except (*_TROUBLE, OSError) as trouble:
-        return [*checks, ("start", str(trouble))]
-    try:
-        async with deps.database.read() as session:
-            try:
-                await sealed.check_key(session)
-                checks.append(("key", ""))
-            except VaultError as trouble:
-                checks.append(("key", str(trouble)))
-            clinic = await people.the_clinic(session)
-            checks.append(("clinic", "" if clinic else "there is none; run: aftercare init"))
-            odd = await vitals.unbalanced(session)
-            checks.append(("ledger", f"{len(odd)} reminders contradict themselves" if odd else ""))
-    finally:
-        await deps.database.close()
-    return checks
-
-
 @commands.command()
 def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show how many patients, reminders, messages and open reports there are, by state."""
-    figures = _run(_count(Settings()))
+    figures = _run(operation.count(Settings()))
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return
@@ -392,19 +356,3 @@ def stats(
         for state, count in states.items():
             table.add_row(what, state, str(count))
     Console().print(table)
-
-
-async def _count(options: Settings) -> dict[str, dict[str, int]]:
-    await app.check_schema(options)
-    deps = app.open_deps(options, SystemClock())
-    try:
-        async with deps.database.read() as session:
-            clinic = await people.the_clinic(session)
-            return {
-                "patients": await people.count_patients(session, clinic.id or 0) if clinic else {},
-                "reminders": await vitals.reminder_states(session),
-                "messages": await vitals.message_states(session),
-                "alerts": {"open": await vitals.open_alerts(session)},
-            }
-    finally:
-        await deps.database.close()
