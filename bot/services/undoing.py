@@ -6,7 +6,7 @@ from bot.domain import rules
 from bot.domain.states import CourseState, Lane, PatientState, VisitState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import actions, enrolling, visits, words
+from bot.services import actions, enrolling, visit_notes, visits, words
 from bot.services.actions import Kind
 from bot.services.errors import CareError, StaleButton
 from bot.services.turn import Turn
@@ -105,6 +105,8 @@ async def _correct_patient(
         await turn.tell_patient(patient, "patient/session_undone", lane=Lane.CARE)
     elif kind is Kind.VISIT:
         gone = visit.state is VisitState.CANCELLED
-        await visits.tell_visit(turn, patient, visit, visits.CANCELLED if gone else visits.MOVED)
+        await visit_notes.tell(
+            turn, patient, visit, visit_notes.CANCELLED if gone else visit_notes.MOVED
+        )
     elif kind is Kind.VISIT_CANCELLED:
-        await visits.tell_visit(turn, patient, visit, visits.BOOKED)
+        await visit_notes.tell(turn, patient, visit, visit_notes.BOOKED)

@@ -5,16 +5,14 @@ from datetime import datetime, timedelta
 from bot.domain.protocol import Kind
 from bot.domain.states import (
     CourseState,
-    Lane,
     MessageState,
     PatientState,
-    Reason,
     ReminderState,
     VisitState,
 )
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import actions, dispatch, enrolling, outbox, situation, words
+from bot.services import actions, dispatch, enrolling, situation, visit_notes, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, StaleButton
 from bot.services.planning import replan
@@ -25,12 +23,6 @@ from bot.storage.queries import outbox as messages
 from bot.storage.queries import people, plans
 from bot.storage.tables import Patient, Reminder, Visit
 
-BOOKED, MOVED, CANCELLED = (
-    "patient/visit_booked",
-    "patient/visit_moved",
-    "patient/visit_cancelled",
-)
-_NOTES = frozenset({BOOKED, MOVED, CANCELLED})
 # Two times this near to each other are one session, typed or tapped twice.
 SAME_SESSION = timedelta(minutes=5)
 TARGET_WEEKS = (2, 3, 4, 6)
@@ -208,7 +200,7 @@ async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
     visit.confirmed_at = None
     turn.session.add(visit)
     # The note goes before what the new date makes due at once.
-    await tell_visit(turn, patient, visit, MOVED if moved else BOOKED)
+    await visit_notes.tell(turn, patient, visit, visit_notes.MOVED if moved else visit_notes.BOOKED)
     whole = await replanned(turn, patient)
     action = await actions.note(turn, patient, actions.Kind.VISIT, visit=visit, before=before)
     await turn.screen(
@@ -240,47 +232,6 @@ async def new_round(turn: Turn, visit: Visit) -> None:
     visit.round = max(rounds, default=0) + 1
 
 
-async def tell_visit(turn: Turn, patient: Patient, visit: Visit, template: str) -> None:
-    """Tell the patient of a visit's time, with a calendar file where there is one to keep.
-
-    A note on the same visit that still waits (for the end of quiet hours) makes way for this one.
-    """
-    if patient.state is not PatientState.ACTIVE or visit.planned_at is None:
-        return
-    cancelled = template == CANCELLED
-    untold = await _take_back_note(turn, visit)
-    if untold == BOOKED:
-        if cancelled:
-            return
-        template = BOOKED
-    await outbox.to_patient(
-        turn.session,
-        patient,
-        template,
-        turn.now,
-        values=words.visit_values(turn.clinic, visit.planned_at, patient),
-        rows=[]
-        if cancelled
-        else [[Button(label="change_time", data=buttons.pack("change", visit.ref))]],
-        lane=Lane.CARE,
-        visit_id=visit.id,
-        expires_at=max(visit.planned_at, turn.now + timedelta(hours=1)),
-        unasked=True,
-        file="" if cancelled else visit.planned_at.isoformat(),
-    )
-
-
-async def _take_back_note(turn: Turn, visit: Visit) -> str:
-    """Drop what waits to be told of the visit; return its template, ``""`` when nothing waits."""
-    taken = ""
-    for message in await messages.queued_for_patient(turn.session, visit.patient_id):
-        about = message.visit_id == visit.id and message.template in _NOTES
-        if about and await messages.drop_queued(turn.session, message.id or 0, Reason.REPLACED):
-            # The oldest that waits says what the patient does not know yet.
-            taken = taken or message.template
-    return taken
-
-
 async def cancel_visit(turn: Turn, ref: str) -> None:
     """Cancel the booked visit; booking and late checks come back, the patient is told."""
     patient = await enrolling.own_patient(turn, ref)
@@ -291,7 +242,7 @@ async def cancel_visit(turn: Turn, ref: str) -> None:
     before = actions.as_before(visit)
     visit.state = VisitState.CANCELLED
     turn.session.add(visit)
-    await tell_visit(turn, patient, visit, CANCELLED)
+    await visit_notes.tell(turn, patient, visit, visit_notes.CANCELLED)
     await replanned(turn, patient)
     action = await actions.note(
         turn, patient, actions.Kind.VISIT_CANCELLED, visit=visit, before=before
