@@ -30,7 +30,7 @@ PATIENT_COMMANDS = {
 }
 PRACTITIONER_COMMANDS = {
     "enroll": practitioner.enroll,
-    "today": practitioner.today,
+    "today": practitioner.show_today,
     "patients": practitioner.patients,
     "team": practitioner.team,
     "undo": practitioner.undo_last,

@@ -11,6 +11,9 @@ from bot.services import (
     enrolling,
     reports,
     screens,
+    sent,
+    steering,
+    today,
     typed_dates,
     undoing,
     visits,
@@ -44,7 +47,7 @@ async def typed(turn: Turn, text: str) -> None:
     if key == "new_patient":
         await enrolling.ask_name(turn)
     elif key == "today":
-        await screens.show_today(turn)
+        await today.show(turn)
     elif key == "patients":
         await screens.show_patients(turn)
     elif key == "team":
@@ -102,9 +105,9 @@ async def enroll(update: Update, context: CareContext) -> None:
     )
 
 
-async def today(_update: Update, context: CareContext) -> None:
+async def show_today(_update: Update, context: CareContext) -> None:
     """/today"""
-    await screens.show_today(context.turn)
+    await today.show(context.turn)
 
 
 async def patients(_update: Update, context: CareContext) -> None:
@@ -172,7 +175,7 @@ async def target(update: Update, context: CareContext) -> None:
 async def pause_for(update: Update, context: CareContext) -> None:
     """For how long a plan rests."""
     patient, days = values(update, 2)
-    await screens.pause(context.turn, patient, days)
+    await steering.pause(context.turn, patient, days)
 
 
 async def protocol(update: Update, context: CareContext) -> None:
@@ -232,14 +235,14 @@ async def of_patient(update: Update, context: CareContext) -> None:
 _ON_CARD = {
     "card": screens.show_card,
     "plan": screens.show_plan,
-    "sent": screens.show_sent,
+    "sent": sent.show,
     "session": visits.session_done,
     "cancelvisit": visits.cancel_visit,
-    "ppause": screens.offer_pause,
-    "presume": screens.resume,
-    "pstop": screens.ask_stop,
-    "stopcourse": screens.stop_course,
-    "link": screens.new_link,
+    "ppause": steering.offer_pause,
+    "presume": steering.resume,
+    "pstop": steering.ask_stop,
+    "stopcourse": steering.stop_course,
+    "link": steering.new_link,
 }
 OF_PATIENT = ("setvisit", "sessionat", "correct", *_ON_CARD)
 

@@ -62,8 +62,13 @@ def undo_rows(action: Action, patient: Patient) -> list[list[Button]]:
     """Return the buttons under what was just recorded."""
     return [
         [Button(label="undo", data=buttons.pack("undo", action.ref))],
-        [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+        card_button(patient),
     ]
+
+
+def card_button(patient: Patient) -> list[Button]:
+    """Return the row that leads to the patient's card."""
+    return [Button(label="open_card", data=buttons.pack("card", patient.ref))]
 
 
 def as_before(visit: Visit | None) -> dict[str, Any]:

@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bot.domain.states import PatientState
 from bot.services.errors import CareError
 from bot.storage.queries import people
 from bot.storage.tables import Clinic, Invitation, Patient
 
 PATIENT_LIFE = timedelta(hours=72)
 PRACTITIONER_LIFE = timedelta(hours=24)
+# Who can be given a new link.
+LINKABLE = (PatientState.INVITED, PatientState.DECLINED, PatientState.UNREACHABLE)
 # The same name twice within this time is a double tap, not a namesake.
 SLIP = timedelta(minutes=2)
 # A button that makes a link, tapped again this soon, is one tap that did not seem to arrive.

@@ -34,7 +34,7 @@ from bot.outgoing.pace import Pace
 from bot.outgoing.texts import Texts
 from bot.rehearsal import demo_clinic
 from bot.services import clinic as clinics
-from bot.services import dispatch, enrolling, intake, joining, screens, undoing, visits
+from bot.services import dispatch, enrolling, intake, joining, steering, undoing, visits
 from bot.services.delivery import Delivery
 from bot.services.deps import Bells, Deps
 from bot.services.errors import CareError
@@ -192,10 +192,10 @@ class Desk:
         self.cards += 1
 
     async def pause(self, days: int) -> None:
-        await self.turn(lambda turn: screens.pause(turn, self.ref, str((0, 3, 7, 14)[days % 4])))
+        await self.turn(lambda turn: steering.pause(turn, self.ref, str((0, 3, 7, 14)[days % 4])))
 
     async def resume(self, _: int) -> None:
-        await self.turn(lambda turn: screens.resume(turn, self.ref))
+        await self.turn(lambda turn: steering.resume(turn, self.ref))
 
     async def replan(self, _: int) -> None:
         """For no reason at all: nothing may change by it."""

@@ -1,0 +1,103 @@
+"""Today's screen: who needs somebody, whose visit it is, and for whom nothing is planned."""
+
+from collections.abc import Sequence
+from datetime import time, timedelta
+
+from bot.domain.states import PatientState, VisitState
+from bot.domain.times import to_utc
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import enrolling, words
+from bot.services.turn import Turn
+from bot.storage.queries import alerts, people, plans
+from bot.storage.tables import Patient
+
+# What the screen lists at most: more would not fit into one message.
+_ROWS = 12
+_VISITS = 36
+_NAMES = 12
+_NAME = 24
+# Safety checks that never arrived stay on the list this long.
+_LOOK_BACK = timedelta(days=14)
+
+
+async def show(turn: Turn) -> None:
+    """Show who needs somebody today: open reports, visits, people not joined, nothing booked."""
+    enrolling.lead_or_practitioner(turn)
+    await turn.await_text("")
+    language, zone = turn.clinic.language, turn.clinic_zone
+    day = turn.now.astimezone(zone).date()
+    start, end = to_utc(day, time(), zone), to_utc(day + timedelta(days=1), time(), zone)
+    refs: dict[str, str] = {}
+    reports = await _open_reports(turn, refs)
+    lines = []
+    for visit in await plans.visits_between(turn.session, turn.clinic.id or 0, start, end):
+        patient = await people.patient(turn.session, visit.patient_id)
+        at = visit.done_at or visit.planned_at or turn.now
+        said_yes = visit.state is VisitState.PLANNED and visit.confirmed_at is not None
+        state = "patient_confirmed" if said_yes else visit.state.value
+        lines.append(
+            {
+                "when": dates.clock(at.astimezone(zone).time()),
+                "patient": _listed(turn, patient, refs),
+                "state": turn.deps.catalogue.label(language, "visit_states", state),
+            }
+        )
+    waiting = await people.patients_in(
+        turn.session, turn.clinic.id or 0, (PatientState.INVITED, PatientState.OPENED)
+    )
+    lost = await people.patients_in(turn.session, turn.clinic.id or 0, (PatientState.UNREACHABLE,))
+    unchecked = await plans.missed_checks(turn.session, turn.clinic.id or 0, turn.now - _LOOK_BACK)
+    to_book = await plans.patients_to_book(turn.session, turn.clinic.id or 0, start, day)
+    await turn.screen(
+        "practitioner/today",
+        {
+            "day": dates.day(day, language),
+            "visits": lines[:_VISITS],
+            "reports": reports,
+            "missed_checks": _names(turn, unchecked, refs),
+            "unreached": _names(turn, lost, refs),
+            "not_joined": _names(turn, waiting, refs),
+            "to_book": _names(turn, to_book, refs),
+        },
+        [
+            *[
+                [Button(text=name, data=buttons.pack("card", ref))]
+                for ref, name in list(refs.items())[:_ROWS]
+            ],
+            [Button(label="new_patient_button", data=buttons.pack("new"))],
+        ],
+    )
+
+
+async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, str]]:
+    language = turn.clinic.language
+    reports = []
+    for alert in await alerts.open_of_clinic(turn.session, turn.clinic.id or 0):
+        patient = await people.patient(turn.session, alert.patient_id)
+        if patient.is_test:
+            continue
+        reports.append(
+            {
+                "patient": _listed(turn, patient, refs),
+                "when": dates.moment(alert.opened_at, turn.clinic_zone, language),
+                "level": turn.deps.catalogue.label(language, "levels", alert.level.value),
+            }
+        )
+    return reports[:_NAMES]
+
+
+def _listed(turn: Turn, patient: Patient, refs: dict[str, str]) -> str:
+    """Return the name for a list, cut where it would crowd others out; its card gets a button."""
+    name = words.name_of(turn.session, patient)
+    shown = name if len(name) <= _NAME else f"{name[:_NAME]}\N{HORIZONTAL ELLIPSIS}"
+    refs.setdefault(patient.ref, shown)
+    return shown
+
+
+def _names(turn: Turn, found: Sequence[Patient], refs: dict[str, str]) -> list[str]:
+    names = [_listed(turn, patient, refs) for patient in found[:_NAMES]]
+    if len(found) <= _NAMES:
+        return names
+    form = turn.deps.catalogue.label(turn.clinic.language, "forms", "more")
+    return [*names, form.format(count=len(found) - _NAMES)]
