@@ -180,6 +180,14 @@ VARIABLES: Mapping[str, Variable] = {
     "visit_at": Variable("a visit's day and time", "Mon 10 March, 14:30"),
     "moved": Variable("the visit had another time before", False, True, (True,)),
     "card_again": Variable("the patient gets a new care card", False, True, (True,)),
+    "undone": Variable(
+        "what was taken back",
+        "session_done",
+        "visit",
+        ("corrected", "target", "visit_moved", "visit_cancelled", "paused", "resumed"),
+    ),
+    "undone_at": Variable("the time that it had put on record", "Mon 10 March, 14:30"),
+    "told": Variable("the patient is told of it", False, True, (True,)),
     "phone_now": Variable("the session is so fresh that a call is due", False, True, (True,)),
     # What a practitioner looks at.
     "reports": Variable(
@@ -416,7 +424,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/target_set": Text(("patient", "target_date")),
     "practitioner/visit_set": Text(("patient", "visit_at", "moved", "n_messages")),
     "practitioner/visit_cancelled": Text(("patient",)),
-    "practitioner/undone": Text(("patient",)),
+    "practitioner/undone": Text(("patient", "undone", "undone_at", "told")),
     "practitioner/ask_pause": Text(("patient",)),
     "practitioner/ask_stop": Text(("patient",)),
     "practitioner/course_stopped": Text(("patient",)),

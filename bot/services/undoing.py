@@ -4,8 +4,7 @@ from datetime import datetime
 
 from bot.domain import rules
 from bot.domain.states import CourseState, Lane, PatientState, VisitState
-from bot.outgoing import buttons
-from bot.outgoing.buttons import Button
+from bot.outgoing import dates
 from bot.services import actions, enrolling, visit_notes, visits, words
 from bot.services.actions import Kind
 from bot.services.errors import CareError, StaleButton
@@ -51,17 +50,25 @@ async def _take_back(turn: Turn, action: Action) -> None:
     patient = await people.patient(turn.session, action.patient_id)
     action.undone_at = turn.now
     turn.session.add(action)
+    undone_at, told = None, False
     if action.visit_id is None:
         await _pause_as_before(turn, patient, action)
     else:
         visit = await plans.visit(turn.session, action.visit_id)
         if visit.state is not _LEFT[kind]:
             raise StaleButton
-        await _visit_as_before(turn, patient, visit, action)
+        undone_at = _recorded(turn, visit, kind)
+        told = await _visit_as_before(turn, patient, visit, action)
+    moved = kind is Kind.VISIT and not action.before.get("created")
     await turn.screen(
         "practitioner/undone",
-        {"patient": words.name_of(turn.session, patient)},
-        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+        {
+            "patient": words.name_of(turn.session, patient),
+            "undone": "visit_moved" if moved else kind.value,
+            "undone_at": undone_at,
+            "told": told,
+        },
+        [actions.card_button(patient)],
         patient=patient,
     )
 
@@ -75,7 +82,17 @@ async def _pause_as_before(turn: Turn, patient: Patient, action: Action) -> None
     await visits.replanned(turn, patient)
 
 
-async def _visit_as_before(turn: Turn, patient: Patient, visit: Visit, action: Action) -> None:
+def _recorded(turn: Turn, visit: Visit, kind: Kind) -> str | None:
+    """Return the time that the action put on record, before it is taken off."""
+    language = turn.clinic.language
+    if kind is Kind.TARGET:
+        return dates.day(visit.target_date, language) if visit.target_date else None
+    at = visit.done_at if kind in (Kind.SESSION_DONE, Kind.CORRECTED) else visit.planned_at
+    return dates.moment(at, turn.clinic_zone, language) if at is not None else None
+
+
+async def _visit_as_before(turn: Turn, patient: Patient, visit: Visit, action: Action) -> bool:
+    """Put the visit back; say whether the patient is told of it."""
     kind = Kind(action.kind)
     told_card = await visits.card_seen(turn, visit)
     if action.before.get("ended"):
@@ -93,20 +110,23 @@ async def _visit_as_before(turn: Turn, patient: Patient, visit: Visit, action: A
         visit.corrected = told_card
     turn.session.add(visit)
     await turn.session.flush()
-    await _correct_patient(turn, patient, visit, kind, told_card=told_card)
-    await visits.replanned(turn, patient)
+    told = await _correct_patient(turn, patient, visit, kind, told_card=told_card)
+    whole = await visits.replanned(turn, patient)
+    return told or (kind is Kind.CORRECTED and visits.card_again(whole, visit))
 
 
 async def _correct_patient(
     turn: Turn, patient: Patient, visit: Visit, kind: Kind, *, told_card: bool
-) -> None:
-    """Say in one short message what no longer holds of what the patient was told."""
+) -> bool:
+    """Say in one short message what no longer holds of what the patient was told, if anything."""
     if kind is Kind.SESSION_DONE and told_card and patient.state is PatientState.ACTIVE:
         await turn.tell_patient(patient, "patient/session_undone", lane=Lane.CARE)
-    elif kind is Kind.VISIT:
+        return True
+    if kind is Kind.VISIT:
         gone = visit.state is VisitState.CANCELLED
-        await visit_notes.tell(
+        return await visit_notes.tell(
             turn, patient, visit, visit_notes.CANCELLED if gone else visit_notes.MOVED
         )
-    elif kind is Kind.VISIT_CANCELLED:
-        await visit_notes.tell(turn, patient, visit, visit_notes.BOOKED)
+    if kind is Kind.VISIT_CANCELLED:
+        return await visit_notes.tell(turn, patient, visit, visit_notes.BOOKED)
+    return False

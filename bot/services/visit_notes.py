@@ -7,6 +7,7 @@ from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services import outbox, words
 from bot.services.turn import Turn
+from bot.storage import sealed
 from bot.storage.queries import outbox as messages
 from bot.storage.tables import Patient, Visit
 
@@ -18,19 +19,21 @@ BOOKED, MOVED, CANCELLED = (
 _NOTES = frozenset({BOOKED, MOVED, CANCELLED})
 
 
-async def tell(turn: Turn, patient: Patient, visit: Visit, template: str) -> None:
-    """Tell the patient of a visit's time, with a calendar file where there is one to keep.
+async def tell(turn: Turn, patient: Patient, visit: Visit, template: str) -> bool:
+    """Tell the patient of a visit's time, with a calendar file; say whether there is news to tell.
 
     A note on the same visit that still waits (for the end of quiet hours) makes way for this one.
     """
     if patient.state is not PatientState.ACTIVE or visit.planned_at is None:
-        return
+        return False
     cancelled = template == CANCELLED
     untold = await _take_back_note(turn, visit)
     if untold == BOOKED:
         if cancelled:
-            return
+            return False
         template = BOOKED
+    elif untold and not cancelled and await _knows(turn, visit):
+        return False
     await outbox.to_patient(
         turn.session,
         patient,
@@ -46,6 +49,7 @@ async def tell(turn: Turn, patient: Patient, visit: Visit, template: str) -> Non
         unasked=True,
         file="" if cancelled else visit.planned_at.isoformat(),
     )
+    return True
 
 
 async def _take_back_note(turn: Turn, visit: Visit) -> str:
@@ -57,3 +61,11 @@ async def _take_back_note(turn: Turn, visit: Visit) -> str:
             # The oldest that waits says what the patient does not know yet.
             taken = taken or message.template
     return taken
+
+
+async def _knows(turn: Turn, visit: Visit) -> bool:
+    """Say whether the last note that went out already names the visit's time."""
+    last = await messages.latest_sent(turn.session, visit.id or 0, _NOTES)
+    if last is None or last.template == CANCELLED or visit.planned_at is None:
+        return False
+    return sealed.read(turn.session, last).get("file") == visit.planned_at.isoformat()

@@ -283,7 +283,7 @@ async def correct_time(turn: Turn, ref: str, moment: MomentTyped) -> None:
         {
             "patient": name,
             "session_at": dates.moment(moment.at, turn.clinic_zone, turn.clinic.language),
-            "card_again": visit.corrected and _card_coming(whole, visit),
+            "card_again": card_again(whole, visit),
         },
         actions.undo_rows(action, patient),
         patient=patient,
@@ -306,8 +306,11 @@ async def card_seen(turn: Turn, visit: Visit) -> bool:
     return False
 
 
-def _card_coming(whole: Situation, visit: Visit) -> bool:
-    return any(row.state is ReminderState.PLANNED for row in _cards(whole, visit))
+def card_again(whole: Situation, visit: Visit) -> bool:
+    """Say whether a new card is on its way that replaces the one the patient has."""
+    return visit.corrected and any(
+        row.state is ReminderState.PLANNED for row in _cards(whole, visit)
+    )
 
 
 def _cards(whole: Situation, visit: Visit) -> list[Reminder]:

@@ -221,7 +221,8 @@ async def test_the_last_action_can_be_taken_back_for_ten_minutes(clinic: Clinic)
     assert "Until Fri 3 April, 10:00:" in "\n".join(ana.heard)
     assert await clinic.history("maint") == ["cancelled(new_session)", "planned"]
     await nour.taps("Undo")
-    assert nour.find("Ana: taken back.")
+    taken_back = "Taken back: the session of Thu 2 April, 10:00, recorded for Ana."
+    assert nour.find(taken_back).text.endswith("Ana gets a short correction.")
     assert ana.last_message.startswith("Lumen: please ignore my last card.")
     assert await clinic.history("maint") == [
         "cancelled(new_session)",
@@ -243,7 +244,59 @@ async def test_the_last_action_can_be_taken_back_for_ten_minutes(clinic: Clinic)
     await nour.says("/undo")
     assert nour.last_message.startswith("There is nothing that I can take back.")
     await nour.taps("Undo", nour.find("Ana: session 2 is saved"))
-    assert nour.find("Ana: taken back.")
+    assert nour.find("Taken back: the session of Thu 2 April, 09:30, recorded for Ana.")
+    await clinic.check_ledger()
+
+
+async def test_an_undo_names_what_it_took_back_and_whether_the_patient_is_told(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    told = "\nAna gets a short correction."
+
+    async def undone() -> str:
+        await nour.says("/undo")
+        first, *_ = nour.last_message.splitlines()
+        return first
+
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-20 10:00")
+    for act, said, corrects in (
+        ("02.04. 9:00", "Taken back: the visit on Thu 2 April, 09:00, booked for Ana.", True),
+        ("Pause the plan", "Taken back: the pause in the plan of Ana.", False),
+        ("Session done", "Taken back: the session of Fri 20 March, 10:00, recorded for Ana.", True),
+    ):
+        if act.startswith("0"):
+            await book(clinic, "Ana", act)
+        else:
+            await card_of(clinic, "Ana")
+            await nour.taps(act)
+        if act == "Pause the plan":
+            await nour.taps("3 days")
+        assert await undone() == said
+        assert nour.last_message.endswith(told) is corrects, said
+
+    # At night the notes wait: the patient has heard of nothing, so there is nothing to correct.
+    await book(clinic, "Ana", "02.04. 9:00")
+    await clinic.tick("2026-03-20 22:00")
+    ana.news()
+    await book(clinic, "Ana", "03.04. 9:00")
+    assert await undone() == "Taken back: the move to Fri 3 April, 09:00 of the visit of Ana."
+    assert not nour.last_message.endswith(told)
+    await card_of(clinic, "Ana")
+    await nour.taps("Cancel the visit")
+    assert (
+        await undone()
+        == "Taken back: the end of the visit on Thu 2 April, 09:00. Ana is booked again."
+    )
+    assert not nour.last_message.endswith(told)
+    await book(clinic, "Ana", "04.04. 9:00")
+    await book(clinic, "Ana", "05.04. 9:00")
+    assert await undone() == "Taken back: the move to Sun 5 April, 09:00 of the visit of Ana."
+    assert nour.last_message.endswith(told)
+    await clinic.tick("2026-03-21 08:35")
+    (note,) = ana.news()
+    assert note.startswith("Lumen: your visit is now on Sat 4 April at 09:00.")
     await clinic.check_ledger()
 
 

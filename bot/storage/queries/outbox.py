@@ -158,6 +158,23 @@ async def being_sent(session: AsyncSession, message_ids: Collection[int]) -> Seq
     return found.all()
 
 
+async def latest_sent(
+    session: AsyncSession, visit_id: int, templates: Collection[str]
+) -> Message | None:
+    """Return the newest of these messages on a visit that is on the patient's phone for sure."""
+    found = await session.exec(
+        select(Message)
+        .where(
+            Message.visit_id == visit_id,
+            col(Message.template).in_(templates),
+            Message.state == MessageState.SENT,
+        )
+        .order_by(col(Message.id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
 async def left_sending(session: AsyncSession) -> Sequence[Message]:
     """Return the messages that were in a sender's hands when the process ended."""
     found = await session.exec(
