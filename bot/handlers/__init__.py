@@ -60,6 +60,8 @@ _TAPS = {
     "create": practitioner.of_draft,
     "cancel": practitioner.of_draft,
     "patients": practitioner.page_of_patients,
+    "older": practitioner.page_of_sent,
+    "newer": practitioner.page_of_sent,
     "confirm": practitioner.confirm,
     "ack": practitioner.acknowledge,
     "undo": practitioner.undo,

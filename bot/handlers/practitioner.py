@@ -15,6 +15,7 @@ from bot.services import (
     steering,
     today,
     typed_dates,
+    typed_enrolling,
     undoing,
     visits,
 )
@@ -23,7 +24,6 @@ from bot.services.turn import Turn
 from bot.services.typed_dates import MomentTyped
 
 _ENROLL = re.compile(r"^/enroll(?:@\w+)?\s+(?P<rest>.+)$", re.DOTALL)
-_PROTOCOL = re.compile(r"^[a-z]+(?:-[a-z]+)+$")
 
 
 # What a patient, and so a lead in a test, is asked to type.
@@ -86,23 +86,10 @@ async def enroll(update: Update, context: CareContext) -> None:
     if match is None:
         await enrolling.ask_name(turn)
         return
-    words = match["rest"].split()
-    known = turn.deps.catalogue.protocols
-    # A name may have a hyphen too, so a treatment that exists goes first.
-    places = [
-        *(i for i, word in enumerate(words) if i and word.lower() in known),
-        *(i for i, word in enumerate(words) if i and _PROTOCOL.match(word.lower())),
-    ]
-    if not places:
-        raise CareError("enroll_form")
-    at = places[0]
-    when = " ".join(words[at + 1 :])
-    await enrolling.enroll(
-        turn,
-        " ".join(words[:at]),
-        words[at].lower(),
-        _moment(turn, when) if when else None,
-    )
+    day_words = turn.deps.catalogue.keys(turn.clinic.language, "day_words")
+    line = typed_enrolling.read(match["rest"], turn.deps.catalogue.protocols, day_words)
+    moment = _moment(turn, line.moment) if line.moment else None
+    await enrolling.enroll_line(turn, line.name, line.treatment, moment)
 
 
 async def show_today(_update: Update, context: CareContext) -> None:
@@ -204,6 +191,13 @@ async def page_of_patients(update: Update, context: CareContext) -> None:
     """One page of the patients."""
     (page,) = values(update, 1)
     await screens.show_patients(context.turn, page)
+
+
+async def page_of_sent(update: Update, context: CareContext) -> None:
+    """The older or newer messages of a patient, from the edge of the page that is shown."""
+    patient, message = values(update, 2)
+    act = sent.show_older if _action(update) == "older" else sent.show_newer
+    await act(context.turn, patient, message)
 
 
 async def of_clinic(update: Update, context: CareContext) -> None:

@@ -104,6 +104,7 @@ VARIABLES: Mapping[str, Variable] = {
     "maybe_repeat": Variable("this message may arrive twice", False, True, (True,)),
     # Joining.
     "now_hhmm": Variable("the clock time at the clinic", "15:40"),
+    "patient_city": Variable("the patient's city, if its zone differs", "Lisbon", others=(None,)),
     "city": Variable("the city whose time a patient keeps", "Berlin"),
     # Plan, limits, visits.
     "steps": Variable(
@@ -114,6 +115,7 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "visit": Variable("the next visit as day and time", "Mon 10 March, 14:30", others=(None,)),
     "paused_until": Variable("the last day of a pause", "Mon 10 March", others=(None,)),
+    "plan_ended": Variable("the clinic has ended the plan", False, True, (True,)),
     "stopped": Variable("the reminders are stopped", False, True, (True,)),
     "what": Variable("what a patient asked about", "gym or hard exercise"),
     "ends": Variable("when it ends", "Fri 14 March, 18:00"),
@@ -134,7 +136,7 @@ VARIABLES: Mapping[str, Variable] = {
     # Answers.
     "expected_line": Variable("what is common at this stage", "Mild redness is common."),
     "later_date": Variable("when booking is asked again", "Fri 14 March", others=(None,)),
-    "until": Variable("the last day of a pause", "Tue 18 March"),
+    "until": Variable("the last day of a pause", "Tue 18 March", others=(None,)),
     "commands": Variable(
         "commands: name, description",
         [{"name": "plan", "description": "See what comes next"}],
@@ -169,7 +171,7 @@ VARIABLES: Mapping[str, Variable] = {
     "link_hours": Variable("hours until a link ends", 24, 24, (1,)),
     "session_now": Variable("the session ends now", True, True, (False,)),
     "session_planned": Variable("the session is still to come", False, True, (True,)),
-    "session_at": Variable("a session's day and time", "Mon 10 March, 14:30"),
+    "session_at": Variable("a session's day and time", "Mon 10 March, 14:30", others=(None,)),
     "n_messages": Variable("how many messages are to come", 9, 9, (0, 1)),
     "last_date": Variable("the day of the last of them", "Mon 2 June"),
     "card_now": Variable("the care card goes out now", True, True, (False,)),
@@ -238,7 +240,9 @@ VARIABLES: Mapping[str, Variable] = {
     "due": Variable("when a message goes", "Mon 10 March, 14:30", others=(None,)),
     "expires": Variable("until when it may go", "Tue 11 March, 12:00", others=(None,)),
     "body": Variable("a message as a patient reads it", "Lumen: your care card."),
-    "buttons": Variable("the buttons under it", "Got it and Ask the clinic", others=("",)),
+    "buttons": Variable(
+        "the buttons under it", ["Got it", "Yes, I have one"], [_HOSTILE, _HOSTILE], ([],)
+    ),
     "sources": Variable("the sources of what it says", "001, A11", others=("",)),
     "review_by": Variable("when a protocol is read again", "Tue 10 March", others=("",)),
     "team": Variable(
@@ -287,10 +291,13 @@ TEXTS: Mapping[str, Text] = {
     "patient/welcome": Text(("next_date",)),
     # What is planned, and what to avoid.
     "patient/plan": Text(
-        ("steps", "limits", "visit", "clinic_city", "stopped", "paused", "paused_until"),
+        (
+            *("steps", "limits", "visit", "clinic_city", "plan_ended", "stopped"),
+            *("paused", "paused_until"),
+        ),
         longest=LONGEST_LIST,
     ),
-    "patient/plan_empty": Text(),
+    "patient/plan_empty": Text(("plan_ended",)),
     "patient/limits": Text(("limits",), longest=LONGEST_LIST),
     "patient/limit_until": Text(("what", "ends", "hours_left", "more"), longest=LONGEST_CARD),
     "patient/limit_over": Text(("what", "ended_at")),
@@ -391,10 +398,12 @@ TEXTS: Mapping[str, Text] = {
             *("patient", "treatment", "session_now", "session_planned", "session_at"),
             *("n_messages", "last_date"),
         ),
-        always=("treatment",),
+        always=("treatment", "session_at"),
     ),
     "practitioner/new_plan": Text(("patient", "steps"), longest=LONGEST_LIST),
-    "practitioner/new_qr": Text(("patient", "link", "link_days"), longest=LONGEST_CAPTION),
+    "practitioner/new_qr": Text(
+        ("patient", "link", "link_days", "session_at", "session_planned"), longest=LONGEST_CAPTION
+    ),
     "practitioner/opened": Text(("patient", "account")),
     "practitioner/nudge_confirm": Text(("patient", "account")),
     "practitioner/confirmed": Text(("patient",)),
@@ -407,6 +416,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/unreachable": Text(("patient",)),
     "practitioner/not_delivered": Text(("patient",)),
     "practitioner/patient_stopped": Text(("patient", "phone_now")),
+    "practitioner/patient_paused": Text(("patient", "until"), always=("until",)),
     "practitioner/patient_resumed": Text(("patient",)),
     "practitioner/wants_times": Text(("patient",)),
     "practitioner/wants_change": Text(("patient", "visit_at")),
@@ -418,9 +428,12 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/ask_visit_time": Text(("patient",)),
     "practitioner/ask_correction_time": Text(("patient",)),
     "practitioner/session_saved": Text(
-        ("patient", "session_at", "number", "n_messages", "target_asked")
+        ("patient", "session_at", "number", "n_messages", "target_asked"),
+        always=("session_at",),
     ),
-    "practitioner/session_corrected": Text(("patient", "session_at", "card_again")),
+    "practitioner/session_corrected": Text(
+        ("patient", "session_at", "card_again"), always=("session_at",)
+    ),
     "practitioner/target_set": Text(("patient", "target_date")),
     "practitioner/visit_set": Text(("patient", "visit_at", "moved", "n_messages")),
     "practitioner/visit_cancelled": Text(("patient",)),
@@ -436,11 +449,16 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/visit_unrecorded": Text(("patient", "visit_at")),
     "practitioner/patients": Text(("count",)),
     "practitioner/card": Text(
-        ("patient", "state", "courses", "limits", "next_message", "paused", "paused_until"),
+        (
+            *("patient", "state", "courses", "limits", "next_message", "paused", "paused_until"),
+            *("patient_city", "clinic_city"),
+        ),
         longest=LONGEST_LIST,
     ),
-    "practitioner/plan": Text(("patient", "steps"), longest=LONGEST_LIST),
-    "practitioner/sent": Text(("patient", "messages"), longest=LONGEST_LIST),
+    "practitioner/plan": Text(
+        ("patient", "steps", "patient_city", "clinic_city"), longest=LONGEST_LIST
+    ),
+    "practitioner/sent": Text(("patient", "messages", "clinic_city"), longest=LONGEST_LIST),
     # A practitioner: the clinic.
     "practitioner/protocols": Text(("protocols",), longest=LONGEST_LIST),
     "practitioner/protocol_page": Text(

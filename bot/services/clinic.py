@@ -149,9 +149,7 @@ async def read_protocol(turn: Turn, name: str, page: str) -> None:
             if each.expires_at
             else None,
             "body": text,
-            "buttons": dates.join(
-                [catalogue.label(language, "buttons", key) for key in each.step.buttons], language
-            ),
+            "buttons": [catalogue.label(language, "buttons", key) for key in each.step.buttons],
             "sources": ", ".join(each.step.sources),
         },
         [forward, *([back] if at else [])],

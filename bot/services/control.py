@@ -32,7 +32,9 @@ async def _not_joined(turn: Turn, patient: Patient) -> bool:
     if patient.state is PatientState.OPENED:
         await joining.go_on(turn)
     else:
-        await turn.tell_patient(patient, "patient/plan_empty", rows=[_wrong_row()])
+        await turn.tell_patient(
+            patient, "patient/plan_empty", {"plan_ended": False}, [_wrong_row()]
+        )
     return True
 
 
@@ -60,8 +62,12 @@ async def show_plan(turn: Turn) -> None:
     )
     visit = _next_visit(turn, whole)
     stopped = patient.state is not PatientState.ACTIVE
-    if not (coming or limits or visit):
-        await turn.tell_patient(patient, "patient/plan_empty", rows=[_wrong_row()])
+    ended = bool(whole.courses) and not whole.running()
+    paused = patient.paused_until is not None
+    if not (coming or limits or visit or stopped or paused):
+        await turn.tell_patient(
+            patient, "patient/plan_empty", {"plan_ended": ended}, [_wrong_row()]
+        )
         return
     steps = [
         {
@@ -73,7 +79,6 @@ async def show_plan(turn: Turn) -> None:
         for row in coming[:_SHOWN]
         if row.due_at is not None
     ]
-    paused = patient.paused_until
     await turn.tell_patient(
         patient,
         "patient/plan",
@@ -82,8 +87,9 @@ async def show_plan(turn: Turn) -> None:
             "limits": limits,
             "visit": visit,
             "clinic_city": words.clinic_city(turn.clinic, patient),
+            "plan_ended": ended,
             "stopped": stopped,
-            "paused": paused is not None,
+            "paused": paused,
             "paused_until": last_day_of_pause(whole, patient.language),
         },
         [_wrong_row()],
@@ -212,8 +218,14 @@ async def stop(turn: Turn) -> None:
     turn.session.add(patient)
     whole = await replan(turn.session, patient.id or 0, turn.now)
     await turn.tell_patient(patient, "patient/stopped", rows=[_wrong_row()])
+    phone_now = joined and _early(turn, whole)
     await _tell_clinic(
-        turn, patient, "practitioner/patient_stopped", {"phone_now": joined and _early(turn, whole)}
+        turn,
+        patient,
+        "practitioner/patient_stopped",
+        {"phone_now": phone_now},
+        # Somebody must phone: that is not put off until it is too late.
+        Lane.DANGER if phone_now else Lane.CARE,
     )
 
 
@@ -229,7 +241,7 @@ def _early(turn: Turn, whole: Situation) -> bool:
 
 
 async def _tell_clinic(
-    turn: Turn, patient: Patient, template: str, values: dict[str, object]
+    turn: Turn, patient: Patient, template: str, values: dict[str, object], lane: Lane = Lane.CARE
 ) -> None:
     practitioner = await turn.treating(patient)
     await turn.tell(
@@ -238,7 +250,7 @@ async def _tell_clinic(
         {"patient": words.name_of(turn.session, patient), **values},
         [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
         patient=patient,
-        lane=Lane.DANGER,
+        lane=lane,
     )
 
 
@@ -247,15 +259,25 @@ async def pause(turn: Turn) -> None:
     patient = _patient(turn)
     if patient.state is not PatientState.ACTIVE:
         raise StaleButton
-    await pause_for(turn, patient, PAUSE_DAYS)
     whole = await situation.read(turn.session, patient.id or 0)
-    until = patient.paused_until or turn.now
+    before, until = patient.paused_until, _end_of_pause(whole, turn.now, PAUSE_DAYS)
+    # A longer pause that the clinic has made stays as it is; so does one tapped twice.
+    anew = before is None or before < until
+    if anew:
+        await pause_for(turn, patient, PAUSE_DAYS)
     await turn.tell_patient(
         patient,
         "patient/paused",
-        {"until": dates.day(until.astimezone(whole.zone).date(), patient.language)},
+        {"until": last_day_of_pause(whole, patient.language)},
         [_wrong_row()],
     )
+    if anew:
+        await _tell_clinic(
+            turn,
+            patient,
+            "practitioner/patient_paused",
+            {"until": last_day_of_pause(whole, turn.clinic.language)},
+        )
 
 
 def last_day_of_pause(whole: Situation, language: str) -> str | None:
@@ -269,10 +291,14 @@ def last_day_of_pause(whole: Situation, language: str) -> str | None:
 async def pause_for(turn: Turn, patient: Patient, days: int) -> None:
     """Pause the patient until the end of quiet hours ``days`` days on; 0 is until it is resumed."""
     whole = await situation.read(turn.session, patient.id or 0)
-    day = turn.now.astimezone(whole.zone).date() + timedelta(days=days)
-    patient.paused_until = to_utc(day, whole.quiet.end, whole.zone) if days else UNTIL_RESUMED
+    patient.paused_until = _end_of_pause(whole, turn.now, days)
     turn.session.add(patient)
     await replan(turn.session, patient.id or 0, turn.now)
+
+
+def _end_of_pause(whole: Situation, now: datetime, days: int) -> datetime:
+    day = now.astimezone(whole.zone).date() + timedelta(days=days)
+    return to_utc(day, whole.quiet.end, whole.zone) if days else UNTIL_RESUMED
 
 
 async def keep(turn: Turn) -> None:

@@ -8,7 +8,7 @@ from bot.domain.protocol import Kind
 from bot.domain.states import Lane, PatientState, ReminderState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import dispatch, invitations, menus, outbox, reach, words
+from bot.services import dispatch, invitations, menus, outbox, reach, situation, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.planning import replan
@@ -103,6 +103,9 @@ async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
 async def send_link(turn: Turn, practitioner: Practitioner, patient: Patient, address: str) -> None:
     """Queue the QR picture with its link; both are sealed and forgotten once delivered."""
     days = invitations.PATIENT_LIFE.days
+    whole = await situation.read(turn.session, patient.id or 0)
+    done_at, planned_at = _session_of_link(whole)
+    at = done_at or planned_at
     await outbox.to_practitioner(
         turn.session,
         practitioner,
@@ -113,6 +116,8 @@ async def send_link(turn: Turn, practitioner: Practitioner, patient: Patient, ad
             "patient": words.name_of(turn.session, patient),
             "link": address,
             "link_days": days,
+            "session_at": dates.moment(at, turn.clinic_zone, turn.clinic.language) if at else None,
+            "session_planned": done_at is None,
         },
         rows=[
             [Button(label="copy_link", copies=address)],
@@ -122,6 +127,15 @@ async def send_link(turn: Turn, practitioner: Practitioner, patient: Patient, ad
         method="photo",
         file=address,
     )
+
+
+def _session_of_link(whole: Situation) -> tuple[datetime | None, datetime | None]:
+    """Return when the session that a link leads to was done, else when it is booked."""
+    plans = whole.running() or whole.courses
+    if not plans:
+        return None, None
+    latest, booked = plans[-1].latest, plans[-1].booked
+    return latest.done_at if latest else None, booked.planned_at if booked else None
 
 
 async def unlink(turn: Turn, patient: Patient) -> None:

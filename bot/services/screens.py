@@ -139,6 +139,8 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
         "courses": courses,
         "limits": words.limit_groups(catalogue, language, whole.zone, whole.limits(), turn.now),
         "next_message": _line(turn, whole, upcoming) if upcoming is not None else None,
+        "patient_city": words.patient_city(turn.clinic, patient, language),
+        "clinic_city": words.clinic_city(turn.clinic, patient, language),
         "paused": patient.paused_until is not None,
         "paused_until": control.last_day_of_pause(whole, language),
     }
@@ -204,7 +206,12 @@ async def show_plan(turn: Turn, ref: str) -> None:
         )
     await turn.screen(
         "practitioner/plan",
-        {"patient": words.name_of(turn.session, patient), "steps": steps[-40:]},
+        {
+            "patient": words.name_of(turn.session, patient),
+            "steps": steps[-40:],
+            "patient_city": words.patient_city(turn.clinic, patient, language),
+            "clinic_city": words.clinic_city(turn.clinic, patient, language),
+        },
         [actions.card_button(patient)],
         patient=patient,
     )

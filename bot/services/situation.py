@@ -80,6 +80,10 @@ class Situation:
             if visit is not None
         ]
 
+    def running(self) -> list[CoursePlan]:
+        """Return the courses that nobody has ended, oldest first."""
+        return [plan for plan in self.courses if plan.course.state is CourseState.ACTIVE]
+
     def limits(self) -> dict[str, datetime]:
         """Return the end of each limit over all active courses; the strictest counts."""
         return dict(

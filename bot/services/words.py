@@ -1,7 +1,7 @@
 """The values that texts are filled with: plain strings, dates already in the reader's zone."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -85,10 +85,16 @@ def visit_values(clinic: Clinic, visit_at: datetime, patient: Patient) -> dict[s
     }
 
 
-def clinic_city(clinic: Clinic, patient: Patient) -> str | None:
+def clinic_city(clinic: Clinic, patient: Patient, language: str = "") -> str | None:
     """Return the city whose time a visit is shown in, where the patient's clock is another."""
     elsewhere = bool(patient.timezone) and patient.timezone != clinic.timezone
-    return city(clinic.timezone, patient.language) if elsewhere else None
+    return city(clinic.timezone, language or patient.language) if elsewhere else None
+
+
+def patient_city(clinic: Clinic, patient: Patient, language: str) -> str | None:
+    """Return the city by whose clock the patient lives, where it is not the clinic's."""
+    elsewhere = patient.timezone if patient.timezone != clinic.timezone else None
+    return city(elsewhere, language) if elsewhere else None
 
 
 def next_reminder(situation: Situation, now: datetime) -> Reminder | None:
@@ -167,7 +173,7 @@ def step_values(
         values |= {
             "t24": dates.moment(t24, zone, language),
             "t24_past": t24 <= now,
-            "n_months": max(1, (local_day - visit.done_date).days // _DAYS_A_MONTH),
+            "n_months": _months(situation, row, local_day),
             "sunscreen_from": dates.day(first_day, language) if first_day > local_day else None,
         }
     booked = visit.planned_at if visit.done_at is None else None
@@ -176,6 +182,17 @@ def step_values(
     if booked is not None:
         values |= visit_values(situation.clinic, booked, situation.patient)
     return values
+
+
+def _months(situation: Situation, row: Reminder, local_day: date) -> int:
+    """Return the months since the session; a test, which runs at once, shows those of the plan."""
+    facts = situation.facts(row.visit_id)
+    if facts.done_date is None:
+        return 1
+    if situation.patient.is_test:
+        times = schedule.nominal(facts.protocol.step(row.step), facts, situation.zone)
+        local_day = times[0].astimezone(situation.zone).date() if times else local_day
+    return max(1, (local_day - facts.done_date).days // _DAYS_A_MONTH)
 
 
 def _lifted(situation: Situation, row: Reminder, ends: Mapping[str, datetime]) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """The lead of a clinic: reads and approves, tests on themselves, invites and removes colleagues."""
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -73,7 +74,7 @@ async def test_a_protocol_is_read_and_approved_before_its_first_use(fresh: Clini
     assert "Page 1 of 12: step card" in pages[0]
     assert "no touching, rubbing or pressing" in pages[0]
     assert "when to get help" in pages[0]
-    assert "Buttons: None of these, Yes, I have one and Not sure." in pages[1]
+    assert "Buttons:\n- None of these\n- Yes, I have one\n- Not sure\n" in pages[1]
     assert "Sources: 000, 003, A11, A12." in pages[1]
     assert nour.find("You approved mesotherapy, face, version 1.")
     await fresh.enroll(ana)
@@ -143,6 +144,10 @@ async def test_the_lead_sees_every_message_once_as_a_test(clinic: Clinic) -> Non
     assert len(tests) == len(steps) + 1
     for step in steps:
         assert (await clinic.history(step.id))[-1] == "sent"
+
+    # Upkeep comes months later; its texts say how many, though a test takes a minute.
+    upkeep = [words for words in tests if "since your last visit" in words]
+    assert [re.findall(r"it is (\d+) months", words) for words in upkeep] == [["3"], ["6"]]
 
     # The buttons work, and whatever follows from them is marked.
     mark = "TEST. A patient reads:\n\n"

@@ -50,6 +50,75 @@ async def test_a_plan_shows_what_was_sent_and_why_the_rest_was_not(clinic: Clini
     await clinic.check_ledger()
 
 
+async def test_what_was_sent_is_read_page_by_page(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    for _ in range(28):
+        await ana.says("/limits")
+    await card_of(clinic, "Ana")
+    await nour.taps("See what was sent")
+    assert nour.last_message.count("\n- ") == 15
+    assert nour.buttons == ["Older messages", "Open the card"]
+    screen = nour.person.last_message
+    pages = [screen.text]
+    for _ in range(2):
+        await nour.taps("Older messages", screen)
+        pages.append(screen.text)
+    assert nour.person.last_message is screen
+    assert "Tue 10 March, 14:30, hello: sent" in pages[-1]
+    assert list(screen.labels) == ["Newer messages", "Open the card"]
+    rows = await clinic.rows(
+        "SELECT * FROM message WHERE patient_id IS NOT NULL AND practitioner_id IS NULL"
+    )
+    assert sum(page.count("\n- ") for page in pages) == len(rows) > 30
+
+    # Days later the old screen still turns its pages, and nothing is missing in between.
+    await clinic.tick("2026-03-18 10:00")
+    await nour.taps("Newer messages", screen)
+    assert screen.text == pages[1]
+    assert list(screen.labels) == ["Older messages", "Newer messages", "Open the card"]
+    await nour.taps("Newer messages", screen)
+    assert list(screen.labels) == ["Older messages", "Newer messages", "Open the card"]
+    await nour.taps("Newer messages", screen)
+    assert screen.text.count("\n- ") == 15
+    assert "- Tue 17 March, 10:00, day 7 limits: sent" in screen.text
+    assert list(screen.labels) == ["Older messages", "Open the card"]
+
+    # A page of somebody else's messages is none.
+    await clinic.enroll(clinic.ben, "Ben")
+    ana_ref, ben_ref = (r["ref"] for r in await clinic.rows("SELECT ref FROM patient ORDER BY id"))
+    edge = rows[-1]["ref"]
+    for data in (f"1:older:{ben_ref}:{edge}", f"1:newer:{ana_ref}:x", f"1:older:{ana_ref}:"):
+        await nour.forges(data)
+        assert nour.last_message.startswith("This button is out of date."), data
+
+
+async def test_times_of_two_clocks_are_marked(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    marks = "Times of messages and limits are Ana's (Lisbon). Visits are the clinic's (Berlin)."
+    await nour.says("/enroll Ana mesotherapy-face")
+    await card_of(clinic, "Ana")
+    assert "Berlin" not in nour.last_message
+    await ana.opens(nour.link)
+    await ana.taps("Yes, that is me")
+    await ana.taps("I am 18+ and I agree")
+    await ana.taps("No, change it")
+    await ana.taps("13:30")
+    await ana.taps("Lisbon")
+    await nour.taps("Yes, confirm", nour.find("Ana @ana_sample"))
+    await card_of(clinic, "Ana")
+    assert marks in nour.last_message
+    assert "the last on Tue 10 March, 14:30" in nour.last_message
+    assert "Until Wed 11 March, 13:30:" in nour.last_message
+    await nour.taps("See the plan")
+    assert marks in nour.last_message
+    assert "- Tue 10 March, 13:30, care card" in nour.last_message
+    await nour.taps("Open the card")
+    await nour.taps("See what was sent")
+    assert "All times are by the clinic's clock (Berlin)." in nour.last_message
+    assert "- Tue 10 March, 14:30, care card" in nour.last_message
+
+
 async def test_a_pause_holds_everything_but_safety_checks(clinic: Clinic) -> None:
     nour, ana = clinic.nour, clinic.ana
     await clinic.enroll(ana)

@@ -1,6 +1,7 @@
 """STOP ends the reminders, never the help; coming back is asked, and nothing is replayed."""
 
 from tests.cast import Clinic
+from tests.stories.test_visits import card_of
 
 ASKED = "Do you want to stop the reminders?"
 
@@ -128,6 +129,65 @@ async def test_a_pause_holds_all_but_the_safety_check(clinic: Clinic) -> None:
     assert "day 7" in ana.last_message
     reminders = await clinic.reminders()
     assert (reminders["d3"]["state"], reminders["d3"]["reason"]) == ("expired", "paused")
+
+
+async def test_the_practitioner_hears_of_a_pause_and_of_a_stop_without_an_alarm(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-13 12:00")
+    nour.news()
+
+    async def lane_of(template: str) -> str:
+        (row,) = await clinic.rows(
+            f"SELECT lane FROM v_message WHERE template = 'practitioner/{template}'"
+        )
+        return str(row["lane"])
+
+    await ana.says("/stop")
+    asked = ana.person.last_message
+    await ana.person.taps("Pause for 7 days", asked)
+    await ana.taps("Pause for 7 days", asked)
+    (told,) = nour.news()
+    assert told.startswith("Ana has paused the reminders until Fri 20 March. Safety checks still")
+    assert await lane_of("patient_paused") == "care"
+    await ana.taps("Stop", asked)
+    (told,) = nour.news()
+    assert told.startswith("Ana has stopped the reminders.\nAna can still write")
+    assert await lane_of("patient_stopped") == "care"
+    await ana.says("/start")
+    await ana.taps("Yes, turn them on")
+    (told,) = nour.news()
+    assert told.startswith("Ana has turned the reminders on again.")
+    assert await lane_of("patient_resumed") == "care"
+
+
+async def test_what_the_practitioner_steers_shows_in_the_plan(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await card_of(clinic, "Ana")
+    await nour.taps("Pause the plan")
+    await nour.taps("Until I resume it")
+    # Her own pause makes that of the clinic no shorter.
+    nour.news()
+    await ana.says("/stop")
+    await ana.taps("Pause for 7 days")
+    assert ana.last_message.startswith("The clinic has paused your reminders.")
+    assert nour.news() == []
+    await clinic.tick("2026-03-30 12:00")
+    await ana.says("/plan")
+    assert "The clinic has paused your reminders." in ana.last_message
+    await card_of(clinic, "Ana")
+    await nour.taps("Resume the plan")
+    await ana.says("/plan")
+    assert "paused" not in ana.last_message
+    assert "Tue 7 April, 11:00: a late check" in ana.last_message
+    await card_of(clinic, "Ana")
+    await nour.taps("End the plan")
+    await nour.taps("End the plan")
+    await ana.says("/plan")
+    assert ana.last_message.startswith("Your plan has ended.")
 
 
 async def test_a_blocked_bot_falls_silent_and_never_resumes_by_itself(clinic: Clinic) -> None:

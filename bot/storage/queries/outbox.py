@@ -260,13 +260,29 @@ async def unasked_since(session: AsyncSession, patient_id: int, since: datetime)
 
 
 async def sent_to_patient(
-    session: AsyncSession, patient_id: int, *, limit: int
+    session: AsyncSession, patient_id: int, *, limit: int, before: int | None = None
 ) -> Sequence[Message]:
-    """Return the newest messages to the patient that have left, newest first."""
+    """Return the newest messages to the patient (of those before that id), newest first."""
+    statement = select(Message).where(
+        Message.patient_id == patient_id, col(Message.practitioner_id).is_(None)
+    )
+    if before is not None:
+        statement = statement.where(col(Message.id) < before)
+    return (await session.exec(statement.order_by(col(Message.id).desc()).limit(limit))).all()
+
+
+async def sent_to_patient_after(
+    session: AsyncSession, patient_id: int, after: int, *, limit: int
+) -> Sequence[Message]:
+    """Return the messages to the patient that follow that id, oldest first."""
     found = await session.exec(
         select(Message)
-        .where(Message.patient_id == patient_id, col(Message.practitioner_id).is_(None))
-        .order_by(col(Message.id).desc())
+        .where(
+            Message.patient_id == patient_id,
+            col(Message.practitioner_id).is_(None),
+            col(Message.id) > after,
+        )
+        .order_by(col(Message.id))
         .limit(limit)
     )
     return found.all()
