@@ -215,6 +215,23 @@ async def create(turn: Turn, draft: str) -> Patient:
     return await enroll(turn, notes["name"], notes["protocol"], _noted_moment(notes))
 
 
+async def enroll_line(
+    turn: Turn, typed_name: str, protocol: str, moment: MomentTyped | None
+) -> None:
+    """Enroll what was typed in one line; without a treatment its buttons are offered."""
+    if not typed_name:
+        raise CareError("enroll_form")
+    if protocol:
+        await enroll(turn, typed_name, protocol, moment)
+        return
+    name, draft = clean_name(typed_name), new_ref()
+    notes = {"draft": draft, "name": name}
+    if moment is not None:
+        notes["moment"] = moment.to_text()
+    await turn.await_text("new_patient", **notes)
+    await offer_treatments(turn, name, draft)
+
+
 async def enroll(turn: Turn, typed_name: str, protocol: str, moment: MomentTyped | None) -> Patient:
     """Create patient, course and visit, and show the QR code and link that they open.
 

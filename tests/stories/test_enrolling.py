@@ -12,6 +12,7 @@ from bot.clock import PushedClock
 from bot.rehearsal import demo_clinic, rehearsal
 from tests.cast import Clinic
 from tests.conftest import START, cast_of
+from tests.stories.test_visits import card_of
 
 BAD_LINK = "This link does not work. Please ask your clinic for a new one."
 
@@ -169,6 +170,47 @@ async def test_one_line_enrolls_with_the_time_of_the_session(clinic: Clinic) -> 
     await clinic.join(cleo)
     assert "Until Fri 20 March, 10:00:" in cleo.find("your care card").text
     await clinic.check_ledger()
+
+
+async def test_one_line_without_a_treatment_asks_for_it(clinic: Clinic) -> None:
+    nour = clinic.nour
+    await nour.says("/enroll Cleo")
+    assert nour.last_message == "Cleo: which treatment?"
+    assert await clinic.rows("SELECT * FROM patient") == []
+    await nour.taps("mesotherapy, face")
+    assert "The session has ended now." in nour.last_message
+    await nour.taps("Create and show QR")
+    assert "Ask Cleo to scan this code." in nour.last_message
+
+    # With a time, that is kept too.
+    await nour.says("/enroll Dora today 9:30")
+    assert nour.last_message == "Dora: which treatment?"
+    await nour.taps("mesotherapy, face")
+    assert "The session ended on Tue 10 March, 09:30." in nour.last_message
+    await nour.says("/enroll Anna Maria mesotherapy-face")
+    assert "Ask Anna Maria to scan this code." in nour.last_message
+    assert len(await clinic.rows("SELECT * FROM patient")) == 2
+
+
+async def test_the_link_says_which_session_it_is_for(clinic: Clinic) -> None:
+    nour = clinic.nour
+    slip = "Session: Mon 9 March, 14:30, by the clinic's clock."
+    await nour.says("/enroll Ana mesotherapy-face yesterday 14:30")
+    assert slip in nour.last_message
+    await nour.says("/enroll Ben mesotherapy-face 28.03. 18:30")
+    assert "First session: Sat 28 March, 18:30, by the clinic's clock." in nour.last_message
+    # A link made anew says it again, as things are by then.
+    await clinic.forward(minutes=1)
+    await card_of(clinic, "Ana")
+    await nour.taps("Make a new link")
+    assert slip in nour.last_message
+    await card_of(clinic, "Ana")
+    await nour.taps("Correct the session time")
+    await nour.says("10.03. 9:00")
+    await clinic.forward(minutes=1)
+    await card_of(clinic, "Ana")
+    await nour.taps("Make a new link")
+    assert "Session: Tue 10 March, 09:00, by the clinic's clock." in nour.last_message
 
 
 @pytest.fixture

@@ -65,12 +65,18 @@ async def forged(clinic: Clinic, actor: Actor, taps: Sequence[str], sentence: st
 async def test_an_enrolment_gone_wrong_changes_nothing(clinic: Clinic) -> None:
     nour = clinic.nour
     form = "Please write it like this:\n/enroll Anna mesotherapy-face"
+    unknown = (
+        "I do not know the treatment {}, or it is not approved. Nobody was added.\n"
+        "Choose one of these and write it after the name:\n- mesotherapy-face"
+    )
     name = "Please send a name or a code. It has at most 64 characters."
     answers = {
-        "/enroll Anna": form,
         "/enroll mesotherapy-face": form,
-        "/enroll Anna botox": form,
-        "/enroll Anna holy-water": "I do not know the treatment holy-water, or it is not approved.",
+        "/enroll 14:30": form,
+        "/enroll Anna botox": unknown.format("botox"),
+        "/enroll Anna botox today 14:30": unknown.format("botox"),
+        "/enroll Anna Lee-Marie holy-water 09.03. at 14:30": unknown.format("holy-water"),
+        "/enroll Anna Maria": unknown.format("Maria"),
         "/enroll Anna mesotherapy-face 31.02. 10:00": f"{BAD_DATE}31.02. 10:00",
         "/enroll Anna mesotherapy-face 25:00": f"{BAD_DATE}25:00",
         "/enroll Anna mesotherapy-face soon": f"{BAD_DATE}soon",
