@@ -75,7 +75,7 @@ class Rehearsal:
             await self._to(due_at)
             # What is due may be dropped by its rules: only what was sent ends the push.
             if self._sent() > seen:
-                return dates.moment(due_at, self.zone, "en")
+                return dates.moment(due_at, self.zone, "en", due_at)
         return None
 
     async def forward(self, delta: timedelta) -> None:

@@ -24,18 +24,15 @@ def locale(language: str) -> Locale:
         raise ValueError(f"no such language: {language}") from fault
 
 
-def day(value: date, language: str) -> str:
-    """Weekday, day and full month, "Mon 10 March"; the date is taken as it is, without a zone."""
+def day(value: date, language: str, today: date) -> str:
+    """Weekday, day and full month, "Mon 10 March"; of another year than today "Mon, 10 March 2027".
+
+    Both dates are taken as they are, without a zone: the reader's.
+    """
     reader = locale(language)
     known = reader.datetime_skeletons
-    pattern = str(known["MMMMEd" if "MMMMEd" in known else "MMMEd"].pattern)
-    return format_date(value, _SHORT_MONTH.sub("MMMM", pattern), locale=reader)
-
-
-def day_and_year(value: date, language: str) -> str:
-    """Weekday, day, full month and year, "Mon 10 March 2026", for what lies a year ahead."""
-    reader = locale(language)
-    pattern = str(reader.datetime_skeletons["yMMMEd"].pattern)
+    skeletons = ("MMMMEd", "MMMEd") if value.year == today.year else ("yMMMMEd", "yMMMEd")
+    pattern = next(str(known[each].pattern) for each in skeletons if each in known)
     return format_date(value, _SHORT_MONTH.sub("MMMM", pattern), locale=reader)
 
 
@@ -44,13 +41,17 @@ def clock(value: time) -> str:
     return f"{value.hour:02d}:{value.minute:02d}"
 
 
-def moment(value: datetime, zone: ZoneInfo, language: str) -> str:
-    """An aware instant as day and clock time in ``zone``, "Mon 10 March, 18:00"."""
-    if value.tzinfo is None:
+def moment(value: datetime, zone: ZoneInfo, language: str, now: datetime) -> str:
+    """An aware instant as day and clock time in ``zone``, "Mon 10 March, 18:00".
+
+    The year is said where ``now`` is in another one there.
+    """
+    if value.tzinfo is None or now.tzinfo is None:
         raise ValueError("a moment needs a zone")
     local = value.astimezone(zone)
     pattern = str(get_datetime_format("medium", locale=locale(language)))
-    words = {"{1}": day(local.date(), language), "{0}": clock(local.time())}
+    today = now.astimezone(zone).date()
+    words = {"{1}": day(local.date(), language, today), "{0}": clock(local.time())}
     return re.sub(r"\{[01]\}", lambda found: words[found.group()], pattern)
 
 

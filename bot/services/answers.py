@@ -172,11 +172,12 @@ async def _later(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> No
         ),
         default=None,
     )
+    language, today = whole.patient.language, turn.now.astimezone(whole.zone).date()
     day = again_at.astimezone(whole.zone).date() if again_at is not None else None
     await turn.tell_patient(
         whole.patient,
         "patient/booking_later",
-        {"later_date": dates.day(day, whole.patient.language) if day is not None else None},
+        {"later_date": dates.day(day, language, today) if day is not None else None},
     )
 
 
@@ -197,7 +198,7 @@ async def _coming(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> N
         await turn.tell_patient(
             whole.patient,
             "patient/visit_confirmed",
-            words.visit_values(turn.clinic, visit.planned_at, whole.patient),
+            words.visit_values(turn.clinic, visit.planned_at, whole.patient, turn.now),
         )
         await reports.tell_practitioner(
             turn, whole.patient, "practitioner/visit_confirmed", _visit_at(turn, visit)
@@ -206,7 +207,7 @@ async def _coming(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> N
 
 def _visit_at(turn: Turn, visit: Visit) -> dict[str, str]:
     at = visit.planned_at or turn.now
-    return {"visit_at": dates.moment(at, turn.clinic_zone, turn.clinic.language)}
+    return {"visit_at": dates.moment(at, turn.clinic_zone, turn.clinic.language, turn.now)}
 
 
 def _planned(turn: Turn, whole: Situation, row: Reminder) -> Visit:
@@ -260,7 +261,7 @@ async def _cancel_visit(turn: Turn, whole: Situation, row: Reminder, _step: Step
         await turn.tell_patient(
             whole.patient,
             "patient/visit_cancelled",
-            words.visit_values(turn.clinic, visit.planned_at, whole.patient),
+            words.visit_values(turn.clinic, visit.planned_at, whole.patient, turn.now),
         )
     await reports.tell_practitioner(
         turn, whole.patient, "practitioner/visit_cancelled_by_patient", _visit_at(turn, visit)

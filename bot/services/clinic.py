@@ -144,8 +144,10 @@ async def read_protocol(turn: Turn, name: str, page: str) -> None:
             "page": at + 1,
             "pages": len(planned),
             "step": each.step.id,
-            "due": dates.moment(each.due_at, given.zone, language) if each.due_at else None,
-            "expires": dates.moment(each.expires_at, given.zone, language)
+            "due": dates.moment(each.due_at, given.zone, language, turn.now)
+            if each.due_at
+            else None,
+            "expires": dates.moment(each.expires_at, given.zone, language, turn.now)
             if each.expires_at
             else None,
             "body": text,
@@ -168,7 +170,7 @@ async def approve(turn: Turn, name: str, read: str) -> None:
         {
             "name": turn.deps.catalogue.label(turn.clinic.language, "treatments", name),
             "version": row.version,
-            "review_by": dates.day_and_year(row.review_by, turn.clinic.language)
+            "review_by": dates.day(row.review_by, turn.clinic.language, turn.today)
             if row.review_by
             else "",
         },

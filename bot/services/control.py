@@ -58,7 +58,7 @@ async def show_plan(turn: Turn) -> None:
         and (row.safety or row.due_at >= (patient.paused_until or turn.now))
     ]
     limits = words.limit_groups(
-        turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now
+        turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now, turn.now
     )
     visit = _next_visit(turn, whole)
     stopped = patient.state is not PatientState.ACTIVE
@@ -71,7 +71,7 @@ async def show_plan(turn: Turn) -> None:
         return
     steps = [
         {
-            "when": dates.moment(row.due_at, whole.zone, patient.language),
+            "when": dates.moment(row.due_at, whole.zone, patient.language, turn.now),
             "what": turn.deps.catalogue.label(
                 patient.language, "kinds", _kind(whole, row.visit_id, row.step)
             ),
@@ -90,7 +90,7 @@ async def show_plan(turn: Turn) -> None:
             "plan_ended": ended,
             "stopped": stopped,
             "paused": paused,
-            "paused_until": last_day_of_pause(whole, patient.language),
+            "paused_until": last_day_of_pause(whole, patient.language, turn.now),
         },
         [_wrong_row()],
     )
@@ -110,7 +110,7 @@ def _next_visit(turn: Turn, whole: Situation) -> str | None:
     ]
     if not booked:
         return None
-    return dates.moment(min(booked), whole.clinic_zone, whole.patient.language)
+    return dates.moment(min(booked), whole.clinic_zone, whole.patient.language, turn.now)
 
 
 async def show_limits(turn: Turn) -> None:
@@ -120,7 +120,7 @@ async def show_limits(turn: Turn) -> None:
         return
     whole = await situation.read(turn.session, patient.id or 0)
     groups = words.limit_groups(
-        turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now
+        turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now, turn.now
     )
     await turn.tell_patient(patient, "patient/limits", {"limits": groups}, [_wrong_row()])
 
@@ -139,7 +139,7 @@ async def show_visits(turn: Turn) -> None:
         said_yes = visit.state is VisitState.PLANNED and visit.confirmed_at is not None
         state = "confirmed" if said_yes else visit.state.value
         label = turn.deps.catalogue.label(patient.language, "visit_states", state)
-        when = dates.moment(at, whole.clinic_zone, patient.language)
+        when = dates.moment(at, whole.clinic_zone, patient.language, turn.now)
         shown.append((at, {"when": when, "state_label": label}))
     values = {
         "visits": [line for _, line in sorted(shown, key=lambda each: each[0])][-_SHOWN:],
@@ -161,7 +161,7 @@ async def answer_limits(turn: Turn, limits: list[str]) -> None:
         named = [
             {
                 "what": catalogue.label(language, "limits", limit),
-                "ends": dates.moment(end, whole.zone, language),
+                "ends": dates.moment(end, whole.zone, language, turn.now),
             }
             for end, limit in on
         ]
@@ -180,7 +180,7 @@ async def answer_limits(turn: Turn, limits: list[str]) -> None:
             "patient/limit_over",
             {
                 "what": catalogue.label(language, "limits", limit),
-                "ended_at": dates.moment(end, whole.zone, language),
+                "ended_at": dates.moment(end, whole.zone, language, turn.now),
             },
             [_wrong_row()],
         )
@@ -268,7 +268,7 @@ async def pause(turn: Turn) -> None:
     await turn.tell_patient(
         patient,
         "patient/paused",
-        {"until": last_day_of_pause(whole, patient.language)},
+        {"until": last_day_of_pause(whole, patient.language, turn.now)},
         [_wrong_row()],
     )
     if anew:
@@ -276,16 +276,17 @@ async def pause(turn: Turn) -> None:
             turn,
             patient,
             "practitioner/patient_paused",
-            {"until": last_day_of_pause(whole, turn.clinic.language)},
+            {"until": last_day_of_pause(whole, turn.clinic.language, turn.now)},
         )
 
 
-def last_day_of_pause(whole: Situation, language: str) -> str | None:
+def last_day_of_pause(whole: Situation, language: str, now: datetime) -> str | None:
     """Return the last day of the pause; nothing without a pause or when it has no end."""
     until = whole.patient.paused_until
     if until is None or until == UNTIL_RESUMED:
         return None
-    return dates.day(until.astimezone(whole.zone).date(), language)
+    last, today = until.astimezone(whole.zone).date(), now.astimezone(whole.zone).date()
+    return dates.day(last, language, today)
 
 
 async def pause_for(turn: Turn, patient: Patient, days: int) -> None:

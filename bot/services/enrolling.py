@@ -151,9 +151,9 @@ async def show_ready(turn: Turn, notes: Mapping[str, str]) -> None:
             "treatment": turn.deps.catalogue.label(language, "treatments", version.name),
             "session_now": moment is None,
             "session_planned": not when.past,
-            "session_at": dates.moment(when.at, turn.clinic_zone, language),
+            "session_at": dates.moment(when.at, turn.clinic_zone, language, turn.now),
             "n_messages": count,
-            "last_date": dates.day(last, language),
+            "last_date": dates.day(last, language, turn.today),
         },
         rows,
     )
@@ -196,7 +196,7 @@ async def show_new_plan(turn: Turn, draft: str) -> None:
     version = await usable_protocol(turn, notes["protocol"])
     moment = _noted_moment(notes) or MomentTyped(turn.now, past=True)
     lines = preview.lines(
-        turn.deps.catalogue, version, moment.at, turn.clinic_zone, turn.clinic.language
+        turn.deps.catalogue, version, moment.at, turn.clinic_zone, turn.clinic.language, turn.now
     )
     await turn.screen(
         "practitioner/new_plan",

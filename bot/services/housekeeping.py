@@ -46,7 +46,7 @@ async def mark_missed(deps: Deps, now: datetime) -> int:
                 language=clinic.language,
                 values={
                     "patient": words.name_of(session, patient),
-                    "visit_at": dates.moment(at, ZoneInfo(clinic.timezone), clinic.language),
+                    "visit_at": dates.moment(at, ZoneInfo(clinic.timezone), clinic.language, now),
                 },
                 rows=[
                     [Button(label="session_done_at", data=buttons.pack("sessionat", patient.ref))],

@@ -195,20 +195,24 @@ def sample_values(
     unset = {key: catalogue.label(language, "unset", key) for key in _DATES}
     visit_at = None if given.next_visit_at is None else given.next_visit_at.astimezone(zone)
     return dict(SAMPLE_CLINIC) | {
-        "limits": words.limit_groups(catalogue, language, zone, ends, at),
+        "limits": words.limit_groups(catalogue, language, zone, ends, at, at),
         "ended": [catalogue.label(language, "limits", limit) for limit in ends if limit in lifted],
-        "still": words.limit_groups(catalogue, language, zone, ends, after),
-        "t24": dates.moment(t24, zone, language),
+        "still": words.limit_groups(catalogue, language, zone, ends, after, at),
+        "t24": dates.moment(t24, zone, language, at),
         "t24_past": t24 <= at,
-        "visit_date": dates.day(visit_at.date(), language) if visit_at else unset["visit_date"],
+        "visit_date": dates.day(visit_at.date(), language, day)
+        if visit_at
+        else unset["visit_date"],
         "visit_time": dates.clock(visit_at.time()) if visit_at else unset["visit_time"],
         "clinic_city": None,
-        "target_date": dates.day(given.target, language) if given.target else unset["target_date"],
+        "target_date": dates.day(given.target, language, day)
+        if given.target
+        else unset["target_date"],
         "n_months": max(1, (day - done_date).days // _MONTH_DAYS),
         "corrected": False,
         "late": False,
         "next_date": None,
-        "sunscreen_from": dates.day(first_day, language) if first_day > day else None,
+        "sunscreen_from": dates.day(first_day, language, day) if first_day > day else None,
         "maybe_repeat": False,
     }
 
@@ -235,11 +239,12 @@ def lines(
     done_at: datetime,
     zone: ZoneInfo,
     language: str,
+    now: datetime,
 ) -> list[dict[str, str]]:
     """Return when each message of a plan would go and what it is."""
     return [
         {
-            "when": dates.moment(each.group_due_at or done_at, zone, language),
+            "when": dates.moment(each.group_due_at or done_at, zone, language, now),
             "what": kind_label(catalogue, language, each.step),
         }
         for each in _going(version, done_at, zone)

@@ -119,14 +119,14 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
                 "treatment": catalogue.label(language, "treatments", plan.protocol.name),
                 "sessions": len(plan.earlier) + (1 if done else 0),
                 "day": day,
-                "last": dates.moment(done.done_at, whole.clinic_zone, language)
+                "last": dates.moment(done.done_at, whole.clinic_zone, language, turn.now)
                 if done is not None and done.done_at is not None
                 else None,
-                "next": dates.moment(plan.booked.planned_at, whole.clinic_zone, language)
+                "next": dates.moment(plan.booked.planned_at, whole.clinic_zone, language, turn.now)
                 if plan.booked is not None and plan.booked.planned_at is not None
                 else None,
                 "confirmed": plan.booked is not None and plan.booked.confirmed_at is not None,
-                "target": dates.day(done.target_date, language)
+                "target": dates.day(done.target_date, language, turn.today)
                 if done is not None and done.target_date is not None
                 else None,
                 "stopped": plan.course.state is CourseState.STOPPED,
@@ -137,12 +137,14 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
         "patient": words.name_of(turn.session, patient),
         "state": catalogue.label(language, "patient_states", patient.state.value),
         "courses": courses,
-        "limits": words.limit_groups(catalogue, language, whole.zone, whole.limits(), turn.now),
+        "limits": words.limit_groups(
+            catalogue, language, whole.zone, whole.limits(), turn.now, turn.now
+        ),
         "next_message": _line(turn, whole, upcoming) if upcoming is not None else None,
         "patient_city": words.patient_city(turn.clinic, patient, language),
         "clinic_city": words.clinic_city(turn.clinic, patient, language),
         "paused": patient.paused_until is not None,
-        "paused_until": control.last_day_of_pause(whole, language),
+        "paused_until": control.last_day_of_pause(whole, language, turn.now),
     }
 
 
@@ -181,7 +183,7 @@ def _line(turn: Turn, whole: Situation, row: Reminder) -> dict[str, str]:
     step = whole.plan_of(row.visit_id).protocol.step(row.step)
     language = turn.clinic.language
     return {
-        "when": dates.moment(row.due_at or turn.now, whole.zone, language),
+        "when": dates.moment(row.due_at or turn.now, whole.zone, language, turn.now),
         "what": preview.kind_label(turn.deps.catalogue, language, step),
     }
 

@@ -59,7 +59,9 @@ async def _page(
     catalogue, language = turn.deps.catalogue, turn.clinic.language
     lines = [
         {
-            "when": dates.moment(message.sent_at or message.queued_at, turn.clinic_zone, language),
+            "when": dates.moment(
+                message.sent_at or message.queued_at, turn.clinic_zone, language, turn.now
+            ),
             "what": _title(turn, message.template),
             "state": catalogue.label(language, "message_states", message.state.value),
             "reason": catalogue.label(language, "reasons", message.reason.value)

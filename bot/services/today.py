@@ -26,7 +26,7 @@ async def show(turn: Turn) -> None:
     enrolling.lead_or_practitioner(turn)
     await turn.await_text("")
     language, zone = turn.clinic.language, turn.clinic_zone
-    day = turn.now.astimezone(zone).date()
+    day = turn.today
     start, end = to_utc(day, time(), zone), to_utc(day + timedelta(days=1), time(), zone)
     refs: dict[str, str] = {}
     reports = await _open_reports(turn, refs)
@@ -52,7 +52,7 @@ async def show(turn: Turn) -> None:
     await turn.screen(
         "practitioner/today",
         {
-            "day": dates.day(day, language),
+            "day": dates.day(day, language, turn.today),
             "visits": lines[:_VISITS],
             "reports": reports,
             "missed_checks": _names(turn, unchecked, refs),
@@ -80,7 +80,7 @@ async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, str]
         reports.append(
             {
                 "patient": _listed(turn, patient, refs),
-                "when": dates.moment(alert.opened_at, turn.clinic_zone, language),
+                "when": dates.moment(alert.opened_at, turn.clinic_zone, language, turn.now),
                 "level": turn.deps.catalogue.label(language, "levels", alert.level.value),
             }
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -56,6 +56,11 @@ class Turn:
     def clinic_zone(self) -> ZoneInfo:
         """The clinic's zone."""
         return ZoneInfo(self.clinic.timezone)
+
+    @property
+    def today(self) -> date:
+        """The day it is at the clinic."""
+        return self.now.astimezone(self.clinic_zone).date()
 
     @property
     def language(self) -> str:

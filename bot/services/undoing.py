@@ -86,9 +86,9 @@ def _recorded(turn: Turn, visit: Visit, kind: Kind) -> str | None:
     """Return the time that the action put on record, before it is taken off."""
     language = turn.clinic.language
     if kind is Kind.TARGET:
-        return dates.day(visit.target_date, language) if visit.target_date else None
+        return dates.day(visit.target_date, language, turn.today) if visit.target_date else None
     at = visit.done_at if kind in (Kind.SESSION_DONE, Kind.CORRECTED) else visit.planned_at
-    return dates.moment(at, turn.clinic_zone, language) if at is not None else None
+    return dates.moment(at, turn.clinic_zone, language, turn.now) if at is not None else None
 
 
 async def _visit_as_before(turn: Turn, patient: Patient, visit: Visit, action: Action) -> bool:

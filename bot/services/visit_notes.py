@@ -39,7 +39,7 @@ async def tell(turn: Turn, patient: Patient, visit: Visit, template: str) -> boo
         patient,
         template,
         turn.now,
-        values=words.visit_values(turn.clinic, visit.planned_at, patient),
+        values=words.visit_values(turn.clinic, visit.planned_at, patient, turn.now),
         rows=[]
         if cancelled
         else [[Button(label="change_time", data=buttons.pack("change", visit.ref))]],

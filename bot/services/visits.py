@@ -93,7 +93,7 @@ async def session_done(turn: Turn, ref: str, moment: MomentTyped | None = None) 
         "practitioner/session_saved",
         {
             "patient": words.name_of(turn.session, patient),
-            "session_at": dates.moment(done_at, turn.clinic_zone, turn.clinic.language),
+            "session_at": dates.moment(done_at, turn.clinic_zone, turn.clinic.language, turn.now),
             "number": 1 + len(plan.earlier) + (1 if plan.latest else 0),
             "n_messages": _coming(whole),
             "target_asked": True,
@@ -161,7 +161,7 @@ async def set_target(turn: Turn, visit_ref: str, weeks: str) -> None:
         "practitioner/target_set",
         {
             "patient": words.name_of(turn.session, patient),
-            "target_date": dates.day(target_date, turn.clinic.language),
+            "target_date": dates.day(target_date, turn.clinic.language, turn.today),
         },
         actions.undo_rows(action, patient),
         patient=patient,
@@ -207,7 +207,7 @@ async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
         "practitioner/visit_set",
         {
             "patient": words.name_of(turn.session, patient),
-            "visit_at": dates.moment(moment.at, turn.clinic_zone, turn.clinic.language),
+            "visit_at": dates.moment(moment.at, turn.clinic_zone, turn.clinic.language, turn.now),
             "moved": moved,
             "n_messages": _coming(whole),
         },
@@ -282,7 +282,7 @@ async def correct_time(turn: Turn, ref: str, moment: MomentTyped) -> None:
         "practitioner/session_corrected",
         {
             "patient": name,
-            "session_at": dates.moment(moment.at, turn.clinic_zone, turn.clinic.language),
+            "session_at": dates.moment(moment.at, turn.clinic_zone, turn.clinic.language, turn.now),
             "card_again": card_again(whole, visit),
         },
         actions.undo_rows(action, patient),

@@ -74,12 +74,14 @@ def city(zone_name: str, language: str) -> str:
     return get_timezone_location(zone_name, locale=dates.locale(language), return_city=True)
 
 
-def visit_values(clinic: Clinic, visit_at: datetime, patient: Patient) -> dict[str, Any]:
+def visit_values(
+    clinic: Clinic, visit_at: datetime, patient: Patient, now: datetime
+) -> dict[str, Any]:
     """Return a visit's time as the clinic's clock shows it, with the city if that may mislead."""
     zone = ZoneInfo(clinic.timezone)
     local = visit_at.astimezone(zone)
     return {
-        "visit_date": dates.day(local.date(), patient.language),
+        "visit_date": dates.day(local.date(), patient.language, now.astimezone(zone).date()),
         "visit_time": dates.clock(local.time()),
         "clinic_city": clinic_city(clinic, patient),
     }
@@ -116,7 +118,8 @@ def next_date(situation: Situation, now: datetime) -> str | None:
     row = next_reminder(situation, now)
     if row is None or row.due_at is None:
         return None
-    return dates.day(row.due_at.astimezone(situation.zone).date(), situation.patient.language)
+    day, today = (at.astimezone(situation.zone).date() for at in (row.due_at, now))
+    return dates.day(day, situation.patient.language, today)
 
 
 def limit_groups(
@@ -125,6 +128,7 @@ def limit_groups(
     zone: ZoneInfo,
     ends: Mapping[str, datetime],
     after: datetime,
+    now: datetime,
 ) -> list[dict[str, Any]]:
     """Return the limits that hold beyond ``after``, those with one end together, soonest first."""
     groups: dict[datetime, list[str]] = {}
@@ -132,7 +136,8 @@ def limit_groups(
         if end > after:
             groups.setdefault(end, []).append(catalogue.label(language, "limits", limit))
     return [
-        {"ends": dates.moment(end, zone, language), "items": groups[end]} for end in sorted(groups)
+        {"ends": dates.moment(end, zone, language, now), "items": groups[end]}
+        for end in sorted(groups)
     ]
 
 
@@ -144,6 +149,7 @@ def step_values(
 ) -> dict[str, Any]:
     """Return the values of a step's text; ``rows`` are the reminders that go with one message."""
     language, zone = situation.patient.language, situation.zone
+    local_day = now.astimezone(zone).date()
     ends = situation.limits()
     row = rows[0]
     visit = situation.visit(row.visit_id)
@@ -151,13 +157,13 @@ def step_values(
     lifted = {limit for each in rows for limit in _lifted(situation, each, ends)}
     after = max([now, *(ends[limit] for limit in lifted)])
     values: dict[str, Any] = {
-        "limits": limit_groups(catalogue, language, zone, ends, now),
+        "limits": limit_groups(catalogue, language, zone, ends, now, now),
         "ended": [catalogue.label(language, "limits", limit) for limit in ends if limit in lifted],
-        "still": limit_groups(catalogue, language, zone, ends, after),
+        "still": limit_groups(catalogue, language, zone, ends, after, now),
         "corrected": visit.corrected,
         "late": _joined_late(situation, visit),
         "next_date": next_date(situation, now),
-        "target_date": _target(visit, language),
+        "target_date": _target(visit, language, local_day),
         "n_months": 1,
         "t24": "",
         "t24_past": True,
@@ -169,18 +175,19 @@ def step_values(
     if visit.done_at is not None and visit.done_date is not None:
         t24 = visit.done_at + _HOURS_24
         first_day = visit.done_date + timedelta(days=1)
-        local_day = now.astimezone(zone).date()
         values |= {
-            "t24": dates.moment(t24, zone, language),
+            "t24": dates.moment(t24, zone, language, now),
             "t24_past": t24 <= now,
             "n_months": _months(situation, row, local_day),
-            "sunscreen_from": dates.day(first_day, language) if first_day > local_day else None,
+            "sunscreen_from": dates.day(first_day, language, local_day)
+            if first_day > local_day
+            else None,
         }
     booked = visit.planned_at if visit.done_at is None else None
     if booked is None and plan.booked is not None:
         booked = plan.booked.planned_at
     if booked is not None:
-        values |= visit_values(situation.clinic, booked, situation.patient)
+        values |= visit_values(situation.clinic, booked, situation.patient, now)
     return values
 
 
@@ -212,5 +219,5 @@ def _joined_late(situation: Situation, visit: Visit) -> bool:
     return joined - visit.done_at > schedule.JOINING_IN_CLINIC
 
 
-def _target(visit: Visit, language: str) -> str:
-    return dates.day(visit.target_date, language) if visit.target_date else ""
+def _target(visit: Visit, language: str, today: date) -> str:
+    return dates.day(visit.target_date, language, today) if visit.target_date else ""

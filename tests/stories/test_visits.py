@@ -377,6 +377,20 @@ async def test_visits_set_at_night_are_told_in_the_morning_once(clinic: Clinic) 
     await clinic.check_ledger()
 
 
+async def test_a_date_of_another_year_says_which(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.tick("2026-10-01 10:00")
+    await clinic.enroll(ana)
+    await book(clinic, "Ana", "04.01.2027 9:00")
+    assert nour.last_message.startswith("Ana: the visit is booked for Mon, 4 January 2027, 09:00.")
+    assert ana.find("Lumen: your visit is booked for Mon, 4 January 2027 at 09:00.")
+    await clinic.tick("2027-01-01 10:00")
+    await ana.says("/plan")
+    assert "Next visit: Mon 4 January, 09:00." in ana.last_message
+    await card_of(clinic, "Ana")
+    assert "the last on Thu, 1 October 2026, 10:00" in nour.last_message
+
+
 async def test_a_visit_moved_about_stays_within_the_daily_cap(clinic: Clinic) -> None:
     ana = clinic.ana
     await clinic.enroll(ana)
