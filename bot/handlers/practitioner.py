@@ -237,6 +237,7 @@ _ON_CARD = {
     "pstop": steering.ask_stop,
     "stopcourse": steering.stop_course,
     "link": steering.new_link,
+    "relink": steering.relink,
 }
 OF_PATIENT = ("setvisit", "sessionat", "correct", *_ON_CARD)
 

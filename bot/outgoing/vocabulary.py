@@ -440,6 +440,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/undone": Text(("patient", "undone", "undone_at", "told")),
     "practitioner/ask_pause": Text(("patient",)),
     "practitioner/ask_stop": Text(("patient",)),
+    "practitioner/ask_new_link": Text(("patient",)),
     "practitioner/course_stopped": Text(("patient",)),
     # A practitioner: looking.
     "practitioner/today": Text(

@@ -269,13 +269,16 @@ async def may_leave(
         return Drop(Reason.REPLACED)
     if row.patient_id is None or row.practitioner_id is not None:
         return await _may_reach_practitioner(session, row, now)
+    patient = await people.patient(session, row.patient_id)
+    if patient.telegram_id not in (None, row.chat_id):
+        # The patient has another account by now; this one hears nothing more.
+        return Drop(Reason.NOT_ACTIVE)
     if row.follows_id is not None:
         first = await queries.message(session, row.follows_id)
         if first is not None and first.state in (MessageState.DROPPED, MessageState.FAILED):
             return Drop(first.reason or Reason.REPLACED)
     if whole is not None and (reminders := whole.reminders_of(row.id)):
         return rules.may_go(standing(whole, reminders, now), now)
-    patient = await people.patient(session, row.patient_id)
     zone, quiet = await _clock_of(session, patient)
     return rules.may_go(
         Standing(

@@ -13,8 +13,9 @@ from bot.storage.tables import Clinic, Invitation, Patient
 
 PATIENT_LIFE = timedelta(hours=72)
 PRACTITIONER_LIFE = timedelta(hours=24)
-# Who can be given a new link.
-LINKABLE = (PatientState.INVITED, PatientState.DECLINED, PatientState.UNREACHABLE)
+# Who can be given a new link; of those who joined, the practitioner is asked first.
+JOINED = (PatientState.ACTIVE, PatientState.STOPPED)
+LINKABLE = (PatientState.INVITED, PatientState.DECLINED, PatientState.UNREACHABLE, *JOINED)
 # The same name twice within this time is a double tap, not a namesake.
 SLIP = timedelta(minutes=2)
 # A button that makes a link, tapped again this soon, is one tap that did not seem to arrive.

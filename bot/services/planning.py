@@ -117,6 +117,17 @@ async def catch_up(session: AsyncSession, message_ids: Collection[int], now: dat
         await replan(session, patient_id, now)
 
 
+async def new_round(session: AsyncSession, visit: Visit) -> None:
+    """Begin a new round of the visit's steps: delivered ones may then come again."""
+    rounds = [
+        row.round
+        for row in await plans.reminders(session, [visit.patient_id])
+        if row.visit_id == visit.id
+    ]
+    visit.round = max(rounds, default=0) + 1
+    session.add(visit)
+
+
 def _settled(situation: Situation) -> list[Delivered]:
     """Return the steps that the planner leaves alone, and what else counts under the caps."""
     settled: list[Delivered] = []

@@ -100,16 +100,42 @@ async def stop_course(turn: Turn, ref: str) -> None:
 
 
 async def new_link(turn: Turn, ref: str) -> None:
-    """Make a new link for somebody who has not joined, or has another account now.
+    """Make a new link for somebody who has not joined; ask first where somebody has.
 
-    The old link stops working, and an account that was linked is let go.
+    The old link stops working, and an account that does not reach its patient is let go.
     """
     patient = await enrolling.own_patient(turn, ref)
+    if patient.state in invitations.JOINED:
+        await turn.screen(
+            "practitioner/ask_new_link",
+            {"patient": words.name_of(turn.session, patient)},
+            [
+                [Button(label="new_link", data=buttons.pack("relink", patient.ref))],
+                actions.card_button(patient),
+            ],
+            patient=patient,
+        )
+        return
+    await _make_link(turn, patient)
+
+
+async def relink(turn: Turn, ref: str) -> None:
+    """Make a link by which a patient who has joined comes back with another account.
+
+    The account of now is let go when the link is opened, not before.
+    """
+    patient = await enrolling.own_patient(turn, ref)
+    if patient.state not in invitations.JOINED:
+        raise StaleButton
+    await _make_link(turn, patient)
+
+
+async def _make_link(turn: Turn, patient: Patient) -> None:
     if patient.state not in invitations.LINKABLE:
         raise StaleButton
     latest = await people.latest_invitation_at(turn.session, patient.id or 0)
     if latest is not None and turn.now - latest < invitations.DOUBLE_TAP:
         raise StaleButton
-    if patient.state is not PatientState.INVITED:
+    if patient.state in (PatientState.DECLINED, PatientState.UNREACHABLE):
         await joining.unlink(turn, patient)
     await enrolling.show_link(turn, patient)

@@ -8,6 +8,7 @@ from bot.outgoing import dates
 from bot.services import actions, enrolling, visit_notes, visits, words
 from bot.services.actions import Kind
 from bot.services.errors import CareError, StaleButton
+from bot.services.planning import new_round
 from bot.services.turn import Turn
 from bot.storage.queries import people, plans
 from bot.storage.tables import Action, Patient, Visit
@@ -106,7 +107,7 @@ async def _visit_as_before(turn: Turn, patient: Patient, visit: Visit, action: A
         actions.put_back(visit, action.before)
     if kind is Kind.CORRECTED:
         # The card that comes now replaces one that the patient has.
-        await visits.new_round(turn, visit)
+        await new_round(turn.session, visit)
         visit.corrected = told_card
     turn.session.add(visit)
     await turn.session.flush()

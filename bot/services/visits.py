@@ -15,7 +15,7 @@ from bot.outgoing.buttons import Button
 from bot.services import actions, dispatch, enrolling, situation, visit_notes, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, StaleButton
-from bot.services.planning import replan
+from bot.services.planning import new_round, replan
 from bot.services.situation import CoursePlan, Situation
 from bot.services.turn import Turn
 from bot.services.typed_dates import MomentTyped
@@ -79,7 +79,7 @@ async def session_done(turn: Turn, ref: str, moment: MomentTyped | None = None) 
     if visit is None:
         visit = await _new_visit(turn, plan, patient)
     # A booked visit may have been recorded and taken back before: its card then comes again.
-    await new_round(turn, visit)
+    await new_round(turn.session, visit)
     visit.state = VisitState.DONE
     visit.done_at = done_at
     visit.done_date = enrolling.session_day(turn, done_at)
@@ -195,7 +195,7 @@ async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
     if visit.planned_at == moment.at:
         raise CareError("visit_same", {"patient": words.name_of(turn.session, patient)})
     if not _same_day(turn, visit.planned_at, moment.at):
-        await new_round(turn, visit)
+        await new_round(turn.session, visit)
     visit.planned_at = moment.at
     visit.confirmed_at = None
     turn.session.add(visit)
@@ -220,16 +220,6 @@ def _same_day(turn: Turn, before: datetime | None, after: datetime) -> bool:
     """Say whether a visit keeps its date: what was delivered for it then stays delivered."""
     zone = turn.clinic_zone
     return before is not None and before.astimezone(zone).date() == after.astimezone(zone).date()
-
-
-async def new_round(turn: Turn, visit: Visit) -> None:
-    """Begin a new round of the visit's steps: delivered ones may then come again."""
-    rounds = [
-        row.round
-        for row in await plans.reminders(turn.session, [visit.patient_id])
-        if row.visit_id == visit.id
-    ]
-    visit.round = max(rounds, default=0) + 1
 
 
 async def cancel_visit(turn: Turn, ref: str) -> None:
@@ -271,7 +261,7 @@ async def correct_time(turn: Turn, ref: str, moment: MomentTyped) -> None:
         raise CareError("session_before_last", {"patient": name})
     before = actions.as_before(visit)
     visit.corrected = await card_seen(turn, visit)
-    await new_round(turn, visit)
+    await new_round(turn.session, visit)
     visit.done_at = moment.at
     visit.done_date = enrolling.session_day(turn, moment.at)
     visit.recorded_at = turn.now

@@ -3,6 +3,7 @@
 import re
 
 from tests.cast import Actor, Clinic
+from tests.stories.test_visits import card_of
 
 OF_THE_PLAN = re.compile(
     r"mesotherapy|skin|gym|sauna|limit|alcohol|sunscreen|treatment|session|day 1|March", re.I
@@ -310,3 +311,72 @@ async def test_who_joins_the_next_morning_still_gets_the_day_one_check_at_ten(
     assert "when to get help" in clinic.ana.last_message
     await clinic.tick("2026-03-11 10:00")
     assert "day 1 check" in clinic.ana.last_message
+
+
+async def test_a_patient_with_a_new_phone_joins_again_by_a_new_link(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 09:00")
+    await card_of(clinic, "Ana")
+    await nour.taps("Make a new link")
+    assert nour.last_message.startswith("Ana has joined already.")
+    await nour.taps("Make a new link")
+    # Until it is opened, the old phone goes on.
+    await clinic.tick("2026-03-11 10:00")
+    assert ana.last_message.startswith("Lumen: day 1 check.")
+    told = len(ana.heard)
+
+    anew = clinic.someone("Ana", username="ana_anew")
+    await anew.opens(nour.link)
+    assert "Ana @ana_anew" in nour.last_message
+    # Nothing of the plan is shown before both have said yes, not even to an own question.
+    for words in ("/plan", "/limits", "can I go to the gym?"):
+        await anew.says(words)
+    assert not any("gym or hard" in words or "sauna" in words for words in anew.heard)
+    await anew.taps("Yes, that is me", anew.find("Are you Ana?"))
+    await anew.taps("I am 18+ and I agree")
+    await anew.taps("Yes")
+    await nour.taps("Yes, confirm", nour.find("Ana @ana_anew"))
+    assert anew.find("your care card")
+    consents = await clinic.rows("SELECT withdrawn_at FROM v_consent ORDER BY given_at")
+    assert [row["withdrawn_at"] is None for row in consents] == [False, True]
+    await clinic.tick("2026-03-17 12:00")
+    assert anew.find("day 7 limits")
+    assert await clinic.history("d7") == ["cancelled(not_active)", "sent"]
+    assert len(ana.heard) == told
+    # On the old phone nobody is known any more; whoever needs help reads the numbers.
+    await ana.says("/plan")
+    assert ana.last_message.startswith("This is for patients who joined by a link")
+    await clinic.check_ledger()
+
+
+async def test_after_an_ended_plan_a_new_link_begins_the_next(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.forward(minutes=5)
+    await nour.says("/enroll Ana mesotherapy-face")
+    # While a plan runs, its card is the place for a session.
+    await ana.opens(nour.link)
+    assert ana.last_message.startswith("You are with Lumen Clinic already.")
+    old = (await clinic.rows("SELECT ref FROM patient ORDER BY id"))[0]["ref"]
+    await nour.forges(f"1:stopcourse:{old}")
+    assert ana.last_message.startswith("Lumen: your plan has ended.")
+
+    # Not hers: the account goes back to the card that it came from.
+    await ana.opens(nour.link)
+    await ana.taps("No, wrong person")
+    await ana.says("/plan")
+    assert ana.last_message.startswith("Your plan has ended.")
+    await ana.presses("Something is wrong")
+    assert nour.last_message.startswith("URGENT: Ana")
+
+    await clinic.forward(minutes=1)
+    await nour.taps("Make a new link", nour.find("said: I am not Ana"))
+    await clinic.join(ana)
+    assert sum("your care card" in words for words in ana.heard) == 2
+    await clinic.tick("2026-03-11 10:00")
+    assert ana.last_message.startswith("Lumen: day 1 check.")
+    assert await clinic.history("d1") == ["cancelled(course_stopped)", "sent"]
+    await nour.presses("Today")
+    assert "Not joined yet" not in nour.last_message
+    await clinic.check_ledger()
