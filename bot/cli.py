@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from pydantic import ValidationError
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -286,26 +287,39 @@ def _day(text: str) -> date:
 def _print_plan(plan: dict[str, Any]) -> None:
     # Texts are shown as they are: a clinic's own may hold what looks like markup.
     console = Console(markup=False, emoji=False, highlight=False)
-    table = Table(title=f"{plan['protocol']} version {plan['version']}, {plan['timezone']}")
-    for heading in ("step", "kind", "goes at", "useful until (UTC)", "text", "buttons"):
-        table.add_column(heading, overflow="fold")
-    for step in plan["steps"]:
-        table.add_row(
+    zone = ZoneInfo(plan["timezone"])
+    table = Table(
+        title=f"{plan['protocol']} version {plan['version']}",
+        caption=f"Times in {zone.key}. Whole texts and buttons: --json",
+        box=box.SIMPLE_HEAD,
+        expand=True,
+    )
+    shown = [
+        (
             step["step"],
-            " + ".join(step["kind"]),
-            step["due_local"] or step.get("reason", ""),
-            step["expires_utc"] or "",
-            step["text"],
-            " | ".join(step["buttons"]),
-            end_section=True,
+            _short_time(step["due_utc"], zone) or step.get("reason", ""),
+            _short_time(step["expires_utc"], zone),
         )
+        for step in plan["steps"]
+    ]
+    for at, heading in enumerate(("step", "goes at", "of use until")):
+        # Whole in a narrow window too: what is left goes to the first words of the text.
+        widest = max((len(row[at]) for row in shown), default=0)
+        table.add_column(heading, no_wrap=True, width=max(widest, len(heading)))
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
+    for row, step in zip(shown, plan["steps"], strict=True):
+        table.add_row(*row, " ".join(step["text"].split()))
     console.print(table)
-    limits = Table(title="Limits")
-    for heading in ("limit", "ends", "UTC"):
+    limits = Table(title="Limits", caption=f"Times in {zone.key}", box=box.SIMPLE_HEAD)
+    for heading in ("limit", "ends"):
         limits.add_column(heading)
     for limit in plan["limits"]:
-        limits.add_row(limit["limit"], limit["ends_local"], limit["ends_utc"])
+        limits.add_row(limit["limit"], _short_time(limit["ends_utc"], zone))
     console.print(limits)
+
+
+def _short_time(utc: str | None, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(utc).astimezone(zone):%Y-%m-%d %H:%M}" if utc else ""
 
 
 @commands.command()

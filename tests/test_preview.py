@@ -182,7 +182,7 @@ def test_an_unknown_date_is_named_and_never_a_wrong_one(says: Says) -> None:
     assert "[visit date]" in table
     assert "no_next_visit" in table
     assert all(f" {step} " in table for step in (*DATED, *BOOKING, *NEXT_VISIT))
-    assert "2026-03-29T19:30:00+02:00" in table
+    assert "2026-03-29 19:30" in table
 
 
 def test_a_time_that_comes_twice_is_its_first_pass(says: Says) -> None:
@@ -193,6 +193,20 @@ def test_a_time_that_comes_twice_is_its_first_pass(says: Says) -> None:
     touch_rub = plan["limits"][0]
     assert touch_rub["ends_local"] == "2026-10-26T01:30:00+01:00"
     assert touch_rub["ends_utc"] == "2026-10-26T00:30:00Z"
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_the_table_is_one_line_a_step(
+    says: Says, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = says("mesotherapy-face").splitlines()
+    assert max(map(len, lines)) <= columns
+    (card,) = [line.split() for line in lines if line.split()[:1] == ["card"]]
+    assert card[1:7] == ["2026-03-28", "18:30", "2026-03-29", "12:00", "Lumen:", "your"]
+    (booking,) = [line.split() for line in lines if line.split()[:1] == ["book"]]
+    assert booking[1:3] == ["no_target_date", "Lumen:"]
+    assert any("Times in Europe/Berlin." in line for line in lines)
 
 
 @pytest.mark.parametrize(
