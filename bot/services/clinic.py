@@ -9,7 +9,7 @@ from bot.domain.states import PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import enrolling, invitations, joining, outbox, preview, reach, words
+from bot.services import accounts, enrolling, invitations, outbox, preview, reach, words
 from bot.services.deps import Deps, new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
@@ -212,7 +212,7 @@ async def test_patient(turn: Turn, name: str) -> None:
     turn.session.add(
         Consent(
             patient_id=patient.id or 0,
-            purpose=joining.REMINDERS,
+            purpose=accounts.REMINDERS,
             text_version="test",
             language=patient.language,
             given_at=turn.now,

@@ -12,7 +12,7 @@ from bot.domain.states import PatientState, VisitState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import actions, invitations, joining, preview, words
+from bot.services import accounts, actions, invitations, joining, preview, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
@@ -322,7 +322,7 @@ async def confirm(turn: Turn, ref: str, *, is_them: bool) -> None:
         raise StaleButton
     name = words.name_of(turn.session, patient)
     if not is_them:
-        await joining.unlink(turn, patient)
+        await accounts.unlink(turn, patient)
         await turn.screen(
             "practitioner/not_them",
             {"patient": name},

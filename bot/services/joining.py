@@ -8,20 +8,17 @@ from bot.domain.protocol import Kind
 from bot.domain.states import Lane, PatientState, ReminderState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import dispatch, invitations, menus, outbox, reach, situation, words
+from bot.services import accounts, dispatch, invitations, menus, outbox, reach, situation, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.planning import new_round, replan
 from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
-from bot.storage.queries import people, plans
+from bot.storage.queries import people
 from bot.storage.tables import Consent, Invitation, Patient, Practitioner
 
-REMINDERS = "reminders"
 _CLOCKS_A_ROW = 4
-# Kept of a patient who joins once more, with another account.
-_AGAIN = "again"
 
 
 async def open_link(turn: Turn, code: str) -> None:
@@ -34,18 +31,18 @@ async def open_link(turn: Turn, code: str) -> None:
         # The link stays good: a practitioner who tries it must not use it up.
         raise CareError("link_for_patient")
     before = turn.patient
-    if before is not None and not await _makes_way(turn, before, invitation.patient_id):
+    if before is not None and not await accounts.makes_way(turn, before, invitation.patient_id):
         await _already(turn, before)
         return
     if not await people.use_invitation(turn.session, invitation.id or 0, turn.now):
         raise CareError("link_invalid")
     patient = await people.patient(turn.session, invitation.patient_id)
-    if patient.telegram_id is not None:
+    if patient.telegram_id is not None or patient.joined_at is not None:
         # Another phone or account: from now on the one before hears nothing.
-        await unlink(turn, patient)
+        await accounts.unlink(turn, patient)
         await replan(turn.session, patient.id or 0, turn.now)
     if before is not None:
-        await _set_aside(turn, before, patient)
+        await accounts.set_aside(turn, before, patient)
     patient.telegram_id = turn.account.id
     patient.state = PatientState.OPENED
     patient.opened_at = turn.now
@@ -61,25 +58,6 @@ async def open_link(turn: Turn, code: str) -> None:
     await _ask_who(turn, patient)
     if turn.clinic.confirm_joining:
         await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.account.shown, turn.now)
-
-
-async def _makes_way(turn: Turn, before: Patient, invited: int) -> bool:
-    """Say whether an account may open a link for another course: its own have been ended."""
-    if before.id == invited or before.state not in invitations.JOINED:
-        return False
-    return not await plans.active_courses(turn.session, before.id or 0)
-
-
-async def _set_aside(turn: Turn, before: Patient, patient: Patient) -> None:
-    """Take the account off a card whose plan has ended; it goes back if the link was not for it."""
-    kept = sealed.read(turn.session, patient)
-    sealed.write(
-        turn.session, patient, kept | {"before": before.ref, "before_state": before.state.value}
-    )
-    before.telegram_id = None
-    before.state = PatientState.STOPPED
-    turn.session.add(before)
-    await turn.session.flush()
 
 
 async def _already(turn: Turn, patient: Patient) -> None:
@@ -168,42 +146,6 @@ def _session_of_link(whole: Situation) -> tuple[datetime | None, datetime | None
     return latest.done_at if latest else None, booked.planned_at if booked else None
 
 
-async def unlink(turn: Turn, patient: Patient) -> None:
-    """Let go of the patient's account; the patient can be invited again."""
-    consent = await people.active_consent(turn.session, patient.id or 0, REMINDERS)
-    if consent is not None:
-        # It was the yes of that account.
-        consent.withdrawn_at = turn.now
-        turn.session.add(consent)
-    account, patient.telegram_id = patient.telegram_id, None
-    joined = patient.joined_at is not None
-    patient.state = PatientState.INVITED
-    patient.timezone = None
-    patient.opened_at = patient.consented_at = patient.confirmed_at = patient.joined_at = None
-    kept = sealed.read(turn.session, patient)
-    kept.pop("account", None)
-    before, state = kept.pop("before", ""), kept.pop("before_state", "")
-    if joined:
-        kept[_AGAIN] = True
-    sealed.write(turn.session, patient, kept)
-    turn.session.add(patient)
-    await turn.session.flush()
-    if before:
-        await _give_back(turn, patient, before, state, account)
-
-
-async def _give_back(
-    turn: Turn, patient: Patient, before_ref: str, state: str, account: int | None
-) -> None:
-    """Return an account to the card that it was set aside from, so that it still finds help."""
-    before = await people.patient_by_ref(turn.session, patient.clinic_id, before_ref)
-    if before is None or before.telegram_id is not None or before.state is PatientState.ERASED:
-        return
-    before.telegram_id, before.state = account, PatientState(state)
-    turn.session.add(before)
-    await turn.session.flush()
-
-
 def _joining(turn: Turn) -> Patient:
     if turn.patient is None or turn.patient.state is not PatientState.OPENED:
         raise StaleButton
@@ -262,7 +204,7 @@ async def wrong_person(turn: Turn) -> None:
         patient=patient,
     )
     await turn.session.flush()
-    await unlink(turn, patient)
+    await accounts.unlink(turn, patient)
 
 
 async def read_more(turn: Turn) -> None:
@@ -290,7 +232,7 @@ async def refuse(turn: Turn) -> None:
         patient=patient,
     )
     await turn.session.flush()
-    await unlink(turn, patient)
+    await accounts.unlink(turn, patient)
     patient.state = PatientState.DECLINED
     turn.session.add(patient)
 
@@ -305,7 +247,7 @@ async def agree(turn: Turn) -> None:
     turn.session.add(
         Consent(
             patient_id=patient.id or 0,
-            purpose=REMINDERS,
+            purpose=accounts.REMINDERS,
             text_version=turn.deps.texts.version(written_in, "patient/consent"),
             language=written_in,
             given_at=turn.now,
@@ -407,13 +349,8 @@ async def join_if_ready(turn: Turn, patient: Patient) -> bool:
         return False
     patient.state = PatientState.ACTIVE
     patient.joined_at = turn.now
-    kept = sealed.read(turn.session, patient)
-    again = kept.pop(_AGAIN, False)
-    kept.pop("before", "")
-    kept.pop("before_state", "")
-    sealed.write(turn.session, patient, kept)
     turn.session.add(patient)
-    if again:
+    if accounts.settle(turn, patient):
         await _card_again(turn, patient)
     whole = await replan(turn.session, patient.id or 0, turn.now)
     await turn.tell_patient(

@@ -3,7 +3,7 @@
 from bot.domain.states import CourseState, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import actions, control, enrolling, invitations, joining, screens, words
+from bot.services import accounts, actions, control, enrolling, invitations, screens, words
 from bot.services.errors import StaleButton
 from bot.services.planning import replan
 from bot.services.turn import Turn
@@ -137,5 +137,5 @@ async def _make_link(turn: Turn, patient: Patient) -> None:
     if latest is not None and turn.now - latest < invitations.DOUBLE_TAP:
         raise StaleButton
     if patient.state in (PatientState.DECLINED, PatientState.UNREACHABLE):
-        await joining.unlink(turn, patient)
+        await accounts.unlink(turn, patient)
     await enrolling.show_link(turn, patient)

@@ -222,7 +222,9 @@ async def test_whoever_is_no_practitioner_is_refused(clinic: Clinic) -> None:
         f"1:pausefor:{patient}:3",
         *(f"1:{act}:{patient}" for act in ("card", "plan", "sent", "session", "cancelvisit")),
         *(f"1:{act}:{patient}" for act in ("ppause", "presume", "pstop", "stopcourse", "link")),
-        *(f"1:{act}:{patient}" for act in ("setvisit", "sessionat", "correct")),
+        *(f"1:{act}:{patient}" for act in ("setvisit", "sessionat", "correct", "relink")),
+        f"1:older:{patient}:x",
+        f"1:newer:{patient}:x",
     ]
     told = len(nour.heard)
     await ben.says("hello")
@@ -273,7 +275,8 @@ async def test_what_belongs_to_another_clinic_is_out_of_reach(clinic: Clinic) ->
     taps = [
         *(f"1:{act}:{foreign.ref}" for act in ("card", "plan", "sent", "session", "cancelvisit")),
         *(f"1:{act}:{foreign.ref}" for act in ("ppause", "presume", "pstop", "stopcourse", "link")),
-        *(f"1:{act}:{foreign.ref}" for act in ("setvisit", "sessionat", "correct")),
+        *(f"1:{act}:{foreign.ref}" for act in ("setvisit", "sessionat", "correct", "relink")),
+        *(f"1:{act}:{foreign.ref}:x" for act in ("older", "newer")),
         *(f"1:confirm:{foreign.ref}:yes", f"1:pausefor:{foreign.ref}:3"),
         *(f"1:target:{visit.ref}:3", f"1:remove:{theirs.ref}"),
         # Numbers and words that no button of ours holds.

@@ -45,6 +45,8 @@ async def test_after_stop_nothing_more_comes_but_help_does(clinic: Clinic) -> No
     assert "I have stopped your reminders." in ana.last_message
     assert "Send /start to turn them on again." in ana.last_message
     assert "Please phone Ana. The session was less than 2 days ago." in nour.last_message
+    # It ends the reminders; what she agreed to be kept and read is not taken back by it.
+    assert await clinic.rows("SELECT withdrawn_at FROM v_consent") == [{"withdrawn_at": None}]
     # The second tap says the same and tells the clinic nothing new; old buttons know it too.
     nour.news()
     await ana.taps("Stop")
