@@ -269,7 +269,7 @@ async def may_leave(
         return Drop(Reason.REPLACED)
     if row.patient_id is None or row.practitioner_id is not None:
         return await _may_reach_practitioner(session, row, now)
-    patient = await people.patient(session, row.patient_id)
+    patient = whole.patient if whole else await people.patient(session, row.patient_id)
     if patient.telegram_id not in (None, row.chat_id):
         # The patient has another account by now; this one hears nothing more.
         return Drop(Reason.NOT_ACTIVE)
