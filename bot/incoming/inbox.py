@@ -129,7 +129,7 @@ class Inbox:
         return True
 
     async def _handle_once(self, update_id: int) -> None:
-        async with self._deps.database.write(Priority.INBOX) as session:
+        async with self._deps.database.write(Priority.TURN) as session:
             afterwards = await self._within(session, update_id)
         self._deps.bells.ring()
         if afterwards is not None:
@@ -192,7 +192,7 @@ class Inbox:
 
     async def _count_failure(self, update_id: int) -> bool:
         """Count the attempt; after the third the update is set aside and its chat goes on."""
-        async with self._deps.database.write(Priority.INBOX) as session:
+        async with self._deps.database.write(Priority.TURN) as session:
             if await inbox.count_attempt(session, update_id) < MAX_ATTEMPTS:
                 return False
             row = await inbox.take(session, update_id)

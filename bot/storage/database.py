@@ -24,11 +24,16 @@ _READERS = 4
 
 
 class Priority(IntEnum):
-    """Who may write first when several wait: what a patient said, then results, then plans."""
+    """Who may write first when several wait.
+
+    Storing what people said, then claims and results of sends, then turns, then plans: a backlog
+    of updates must not keep back what was decided already, least of all danger.
+    """
 
     INBOX = 0
     RESULT = 1
-    PLAN = 2
+    TURN = 2
+    PLAN = 3
 
 
 class _WriteLock:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from bot.incoming import poll
 from bot.incoming.inbox import MAX_ATTEMPTS
+from bot.storage.database import Priority
 from tests.cast import Clinic
 from tests.incoming.conftest import Desk
 
@@ -73,6 +74,35 @@ async def test_one_who_never_stops_talking_hides_nobody_else(desk: Desk) -> None
     assert desk.heard.index("help") < 70
     await desk.settled(151)
     assert [said for said in desk.heard if said != "help"] == [f"ana {n}" for n in range(150)]
+
+
+async def test_what_is_to_be_sent_waits_for_no_backlog_of_updates(desk: Desk) -> None:
+    crowd = [desk.telegram.person(f"Person {number}") for number in range(12)]
+    updates = []
+    for number, person in enumerate(crowd):
+        update = message(desk, 1_000 + number, f"word {number}")
+        update["message"] |= {"from": person.api, "chat": {"id": person.id, "type": "private"}}
+        updates.append(update)
+    assert await poll.receive(desk.deps, updates) == len(crowd)
+    sending: list[asyncio.Task[None]] = []
+
+    async def claim() -> None:
+        async with desk.deps.database.write(Priority.RESULT):
+            desk.heard.append("claimed")
+
+    async def backlog(said: str) -> None:
+        # Every other worker waits for the one writer by now; the sender is the last to come.
+        await asyncio.sleep(0.05)
+        if not sending:
+            sending.append(asyncio.ensure_future(claim()))
+            await asyncio.sleep(0)
+
+    desk.handler = backlog
+    desk.works()
+    await desk.settled(len(crowd))
+    await sending[0]
+    assert len(desk.heard) == len(crowd) + 1
+    assert desk.heard.index("claimed") == 1
 
 
 async def test_a_handler_that_fails_is_tried_three_times_and_then_a_person_hears(

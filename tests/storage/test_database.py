@@ -107,6 +107,7 @@ async def test_the_most_urgent_of_those_waiting_writes_next(sqlite: Database) ->
             name: asyncio.ensure_future(write(name, priority))
             for name, priority in {
                 "plan": Priority.PLAN,
+                "turn": Priority.TURN,
                 "result": Priority.RESULT,
                 "second result": Priority.RESULT,
                 "given up": Priority.INBOX,
@@ -116,7 +117,7 @@ async def test_the_most_urgent_of_those_waiting_writes_next(sqlite: Database) ->
         await asyncio.sleep(0)
         waiting["given up"].cancel()
     await asyncio.gather(*waiting.values(), return_exceptions=True)
-    assert wrote == ["message", "result", "second result", "plan"]
+    assert wrote == ["message", "result", "second result", "turn", "plan"]
 
 
 async def test_who_gives_up_when_it_is_their_turn_passes_it_on(sqlite: Database) -> None:
