@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from bot.services.deps import Bells, Deps, new_ref
 from bot.settings import PUBLIC_API_URL, Settings
 from bot.storage import database, schema, sealed, vault
 from bot.storage.database import Database
+from bot.storage.ownership import LOOK_EVERY_S, NotOwned, Overtaken
 from bot.storage.queries import people
 from bot.storage.tables import Clinic
 from bot.web import webhook
@@ -177,6 +179,9 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._web: uvicorn.Server | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._standing_by = False
+        # Whatever ends here ends the bot: another process took the database over.
+        self.ends: list[asyncio.Task[None]] = []
 
     @property
     def idle(self) -> bool:
@@ -187,7 +192,10 @@ class App:
         """Start every loop; raises :class:`StartError` with what to do if something lacks."""
         await self._check_database()
         await self.safety.refresh()
-        if web:
+        if not await self.deps.database.own():
+            await self._stand_by(web=web)
+        self.ends.append(asyncio.ensure_future(self._keep_database()))
+        if web and self._web is None:
             await self._serve()
         await self._connect()
         recovered = await self.delivery.recover()
@@ -202,6 +210,42 @@ class App:
         for loop in loops:
             self._tasks.append(asyncio.ensure_future(loop()))
         self._listening = asyncio.ensure_future(self._ears.run())
+
+    async def _stand_by(self, *, web: bool) -> None:
+        """Wait until the process that has the database is gone; only the health pages answer."""
+        self._standing_by = True
+        log.warning(
+            "another process has this database; standing by until it ends",
+            extra={"action": "standing_by"},
+        )
+        # With the other's settings its port is taken too; it is free once the other is gone.
+        with suppress(StartError):
+            if web:
+                await self._serve()
+        await self.deps.database.own_next()
+        self._standing_by = False
+        log.info("took the database over", extra={"action": "took_over"})
+        await self._check_database()
+        await self.safety.refresh()
+
+    async def _keep_database(self) -> None:
+        """Notice when the database is lost, and when it is ours again."""
+        said = ""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                why = await self.deps.database.look()
+            except Overtaken as error:
+                raise StartError(f"{error}; this one ends") from error
+            if why and not said:
+                log.error(
+                    "nothing is stored or sent any more",
+                    extra={"action": "database_lost", "cause": why},
+                )
+            elif said and not why:
+                self.delivery.recover_first()
+                log.warning("the database is ours again", extra={"action": "database_back"})
+            said = why
 
     async def _check_database(self) -> None:
         await check_schema(self.options)
@@ -252,8 +296,15 @@ class App:
         return Signs(
             tick_age_s=None if tick is None else now_s - tick,
             poll_age_s=None if polled is None else now_s - polled,
-            trouble=self._ears.trouble or self.delivery.refused,
+            trouble=self._trouble(),
         )
+
+    def _trouble(self) -> str | None:
+        if self._standing_by:
+            return "standing_by"
+        if self.deps.database.lost:
+            return "storage"
+        return self._ears.trouble or self.delivery.refused
 
     async def _serve(self) -> None:
         """Serve health pages and webhook; raises ``StartError`` when the port is taken."""
@@ -285,6 +336,9 @@ class App:
             await asyncio.sleep(0.01)
 
     async def _receive(self, raw: Sequence[dict[str, Any]]) -> int:
+        if self._standing_by:
+            # The owner hears it when Telegram posts it again; it is not ours to answer.
+            raise NotOwned("another process has this database")
         return await self.safety.beside(poll.receive(self.deps, raw), raw)
 
     async def stop(self) -> None:
@@ -304,9 +358,10 @@ class App:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
         except TimeoutError:
             log.warning("stopped with sends in the air", extra={"action": "stop_timeout"})
-        for task in self._tasks:
+        tasks = [*self._tasks, *self.ends]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.application.shutdown()
         # A start that failed half way left the application unready, but connections open.
         await self.bot.shutdown()

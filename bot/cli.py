@@ -187,7 +187,9 @@ async def _serve(options: Settings) -> None:
                 f"@{running.bot.username} is running; health at http://{options.http_bind}/readyz",
                 err=True,
             )
-            await stopping
+            ends: set[asyncio.Future[Any]] = {stopping, *running.ends}
+            for end in (await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED))[0]:
+                end.result()
     finally:
         for task in (starting, stopping):
             task.cancel()

@@ -56,6 +56,7 @@ class Delivery:
         self._done: list[tuple[_Taken, Outcome | None]] = []
         self._flowing = False
         self._stopping = False
+        self._recovers = False
         # After a send that got no answer nothing but danger leaves until Telegram answers again:
         # an outage must not use up the one repeat of everything that falls due in it.
         self._in_doubt = False
@@ -81,6 +82,11 @@ class Delivery:
             for row in left:
                 await settling.unknown(session, row, now, killed=True)
         return len(left)
+
+    def recover_first(self) -> None:
+        """Claim nothing until what another process may have been sending is recovered."""
+        self._recovers = True
+        self._deps.bells.outbox.set()
 
     async def run(self) -> None:
         """Send whatever falls due until :meth:`stop`; a failing message stops no other."""
@@ -122,7 +128,10 @@ class Delivery:
         """Settle what came back, hand free senders what is due; return seconds to wait."""
         await self._settle()
         self._probe_if_doubtful()
-        free = SENDERS - len(self._sends)
+        if self._recovers and not self._sends:
+            await self.recover()
+            self._recovers = False
+        free = 0 if self._recovers else SENDERS - len(self._sends)
         if free == 0 or self._stopping:
             # A send that lands rings the bell.
             return 60.0

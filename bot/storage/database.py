@@ -17,6 +17,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.protocol import Protocol
+from bot.storage import ownership
+from bot.storage.ownership import FileOwnership, NotOwned, SessionOwnership
 from bot.storage.vault import Vault
 
 BUSY_TIMEOUT_MS = 5000
@@ -80,6 +82,8 @@ class Database:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._lock = _WriteLock()
+        # Nobody's until :meth:`own` was asked: the operator's commands work beside a bot.
+        self._ownership: FileOwnership | SessionOwnership | None = None
         # Parsed protocols by their stored row: a version's content never changes.
         self._protocols: dict[int, Protocol] = {}
         if self.is_sqlite:
@@ -93,8 +97,11 @@ class Database:
     async def write(self, priority: Priority = Priority.PLAN) -> AsyncIterator[AsyncSession]:
         """Give a session whose work is committed when the block ends well, else rolled back.
 
-        Never talk to Telegram inside: on SQLite every other writer waits.
+        Never talk to Telegram inside: on SQLite every other writer waits. Raises
+        :class:`NotOwned` when the database was owned and is lost.
         """
+        if self.lost:
+            raise NotOwned(self.lost)
         if not self.is_sqlite:
             async with self._session(self._writer) as session, session.begin():
                 yield session
@@ -118,11 +125,34 @@ class Database:
         session.info["protocols"] = self._protocols
         return session
 
+    async def own(self) -> bool:
+        """Become the one process that works with this database; false when another is."""
+        if self._ownership is None:
+            file = sqlite_file(self.url)
+            self._ownership = SessionOwnership(self.url) if file is None else FileOwnership(file)
+        return await self._ownership.take()
+
+    async def own_next(self) -> None:
+        """Return once this process owns the database; to be called when another did."""
+        if self._ownership is not None:
+            await ownership.stand_by(self._ownership)
+
+    async def look(self) -> str:
+        """Return why the database is no longer ours; empty while it is."""
+        return "" if self._ownership is None else await self._ownership.look()
+
+    @property
+    def lost(self) -> str:
+        """Why nothing is written any more; empty while all is well."""
+        return "" if self._ownership is None else self._ownership.lost
+
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and let another process own the database."""
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
+        if self._ownership is not None:
+            await self._ownership.leave()
 
 
 def _postgres_engine(url: str) -> AsyncEngine:

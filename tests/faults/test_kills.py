@@ -67,7 +67,7 @@ class Story:
     practitioners: list[Person] = field(default_factory=list)
     process: Process | None = None
 
-    async def starts(self) -> None:
+    async def starts(self, log_file: str = "log", **settings: str) -> None:
         """The bot is started, as an operator starts it."""
         environment = {
             "PATH": os.environ.get("PATH", ""),
@@ -78,8 +78,9 @@ class Story:
             "HTTP_BIND": "127.0.0.1:0",
             "SEND_RATE": RATE,
             "LOG_LEVEL": "ERROR",
+            **settings,
         }
-        with (self.folder / "log").open("ab") as errors:
+        with (self.folder / log_file).open("ab") as errors:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bot", "run"),
                 cwd=self.folder,
