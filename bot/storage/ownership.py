@@ -16,6 +16,8 @@ _PATIENCE_S = 2.0
 # Ours among the advisory locks of a PostgreSQL database; each schema is a database of its own.
 _LOCK = "pg_try_advisory_lock(1633906532, hashtext(current_schema()))"
 
+_Identity = tuple[int, int] | None
+
 
 class NotOwned(OperationalError):
     """Nothing may be written: this process does not own the database, or no longer."""
@@ -34,16 +36,20 @@ class Overtaken(RuntimeError):
 
 
 class FileOwnership:
-    """An SQLite database, owned by a lock on a file beside it; it ends with the process."""
+    """An SQLite database, owned by a lock on a file beside it; it ends with the process.
+
+    Owned is this very file: what is written to one that was deleted or replaced is gone.
+    """
 
     # The lock of a dead process is gone at once, and so is whatever it was sending.
     grace_s = 0.0
 
     def __init__(self, file: Path) -> None:
         """Prepare to own the database in ``file``."""
+        self._file = file
         self._beside = file.with_name(f"{file.name}.lock")
         self._lock: int | None = None
-        self.lost = ""
+        self._owned: tuple[_Identity, _Identity] | None = None
 
     async def take(self) -> bool:
         """Become the owner; false when another process is."""
@@ -56,7 +62,23 @@ class FileOwnership:
                 return False
             raise
         self._lock = lock
+        self._owned = (_identity(self._file), _identity(lock))
+        if self.lost:
+            # The file was taken away between opening and locking it: what is locked is nobody's.
+            await self.leave()
+            return False
         return True
+
+    @property
+    def lost(self) -> str:
+        """Why the database is no longer ours; empty while it is."""
+        owned = self._owned
+        if owned is None or owned == (_identity(self._file), _identity(self._beside)):
+            return ""
+        return (
+            f"{self._file.name} or {self._beside.name} was deleted or replaced while the bot ran; "
+            "put the file back, or stop the bot, restore the database and start it again"
+        )
 
     async def look(self) -> str:
         """Return why the database is no longer ours; empty while it is."""
@@ -66,7 +88,16 @@ class FileOwnership:
         """Own nothing any more."""
         if self._lock is not None:
             os.close(self._lock)
-            self._lock = None
+            self._lock = self._owned = None
+
+
+def _identity(file: Path | int) -> _Identity:
+    """Return what stays the same of a file as long as it is not replaced."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class SessionOwnership:

@@ -250,6 +250,40 @@ async def test_a_full_database_holds_no_safety_text_back(story: Clinic) -> None:
     assert len(await story.rows("SELECT * FROM v_alert")) == 1
 
 
+@SQLITE
+async def test_a_database_that_was_replaced_takes_nothing_until_it_is_put_back(
+    story: Clinic, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ana, ben, app_ = story.ana, story.ben, story.rehearsal.app
+    await story.enroll(ana)
+    file = tmp_path / "aftercare.db"
+    kept = file.rename(tmp_path / "kept")
+    file.touch()
+    ana.news()
+    await ana.person.presses("Something is wrong")
+    await ben.person.says("Hello?")
+    await ana.person.hears(NOT_SAVED)
+    await looked_at(story)
+    # Telegram keeps what only the deleted file would have got, and hears of nothing else.
+    assert len(story.rehearsal.telegram.updates.waiting) == 2
+    assert len(ana.news()) == 1
+    assert app_.signs().trouble == "storage"
+    await until(lambda: "database_lost" in actions(caplog))
+    assert await story.rows("SELECT * FROM v_alert") == []
+    kept.rename(file)
+    await until(lambda: "database_back" in actions(caplog))
+    await story.settle()
+    assert app_.signs().trouble is None
+    assert len(await story.rows("SELECT * FROM v_alert")) == 1
+    assert "I am telling Nour now." in ana.last_message
+    (said,) = [each for each in caplog.records if each.__dict__.get("action") == "database_lost"]
+    assert (said.levelname, "put the file back" in said.__dict__["cause"]) == ("ERROR", True)
+
+
+def actions(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [getattr(each, "action", "") for each in caplog.records]
+
+
 async def test_a_report_by_webhook_is_answered_at_once_too(
     tmp_path: Path, failures: list[str]
 ) -> None:
