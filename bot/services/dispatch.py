@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from bot.domain.times import QuietHours, is_quiet, out_of_quiet
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services import outbox, planning, reach, situation
+from bot.services.apart import alone
 from bot.services.deps import Deps, new_ref
 from bot.services.planning import bring_in_line, replan
 from bot.services.situation import Situation
@@ -37,6 +38,7 @@ from bot.storage.tables import Message, Patient, Reminder
 log = logging.getLogger(__name__)
 
 BATCH = 20
+_JOB = "dispatch_due"
 _ALERT = "alerts/report"
 # Later than this means that nobody was there to send it: see dispatch.
 _LATE = timedelta(minutes=5)
@@ -52,7 +54,7 @@ async def dispatch_due(deps: Deps, now: datetime) -> int:
             return 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.pause_ended(session, now):
-            await _alone(session, partial(_end_pause, session, patient, now))
+            await alone(session, _JOB, partial(_end_pause, session, patient, now))
         await plans.expire_reminders(session, now)
         due = await plans.patients_with_due_reminders(session, now)
     queued = 0
@@ -74,23 +76,8 @@ async def _dispatch_batch(deps: Deps, patient_ids: Sequence[int], now: datetime)
     queued = 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient_id in patient_ids:
-            queued += await _alone(session, partial(dispatch, session, [patient_id], now))
+            queued += await alone(session, _JOB, partial(dispatch, session, [patient_id], now))
     return queued
-
-
-async def _alone(session: AsyncSession, work: Callable[[], Awaitable[int]]) -> int:
-    """Do the work for one patient; what fails for one of them holds up nobody else."""
-    try:
-        async with session.begin_nested():
-            return await work()
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
-        log.exception(
-            "a patient's reminders could not be judged",
-            extra={"action": "job_failed", "job": "dispatch_due"},
-        )
-        return 0
 
 
 async def _end_pause(session: AsyncSession, patient: Patient, now: datetime) -> int:

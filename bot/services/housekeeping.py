@@ -1,17 +1,22 @@
 """Small things that only time brings about."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.states import VisitState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import joining, outbox, words
+from bot.services.apart import alone
 from bot.services.deps import Deps
 from bot.services.planning import replan
 from bot.services.turn import Account, Turn
 from bot.storage.database import Priority
 from bot.storage.queries import people, plans
+from bot.storage.tables import Patient, Visit
 
 # Nobody goes without a care card because a question about the clock was left open.
 ZONE_WAIT = timedelta(minutes=10)
@@ -30,32 +35,37 @@ async def mark_missed(deps: Deps, now: datetime) -> int:
         if not await plans.overdue_visits(session, now - UNRECORDED):
             return 0
     async with deps.database.write(Priority.PLAN) as session:
-        missed = await plans.overdue_visits(session, now - UNRECORDED)
-        for visit in missed:
-            patient = await people.patient(session, visit.patient_id)
-            clinic = await people.clinic(session, visit.clinic_id)
-            visit.state = VisitState.MISSED
-            session.add(visit)
-            await replan(session, visit.patient_id, now)
-            at = visit.planned_at or now
-            await outbox.to_practitioner(
-                session,
-                await people.practitioner(session, patient.practitioner_id),
-                "practitioner/visit_unrecorded",
-                now,
-                language=clinic.language,
-                values={
-                    "patient": words.name_of(session, patient),
-                    "visit_at": dates.moment(at, ZoneInfo(clinic.timezone), clinic.language, now),
-                },
-                rows=[
-                    [Button(label="session_done_at", data=buttons.pack("sessionat", patient.ref))],
-                    [Button(label="open_card", data=buttons.pack("card", patient.ref))],
-                ],
-                patient=patient,
-            )
+        missed = 0
+        for visit in await plans.overdue_visits(session, now - UNRECORDED):
+            missed += await alone(session, "mark_missed", partial(_miss, session, visit, now))
     deps.bells.outbox.set()
-    return len(missed)
+    return missed
+
+
+async def _miss(session: AsyncSession, visit: Visit, now: datetime) -> int:
+    patient = await people.patient(session, visit.patient_id)
+    clinic = await people.clinic(session, visit.clinic_id)
+    visit.state = VisitState.MISSED
+    session.add(visit)
+    await replan(session, visit.patient_id, now)
+    at = visit.planned_at or now
+    await outbox.to_practitioner(
+        session,
+        await people.practitioner(session, patient.practitioner_id),
+        "practitioner/visit_unrecorded",
+        now,
+        language=clinic.language,
+        values={
+            "patient": words.name_of(session, patient),
+            "visit_at": dates.moment(at, ZoneInfo(clinic.timezone), clinic.language, now),
+        },
+        rows=[
+            [Button(label="session_done_at", data=buttons.pack("sessionat", patient.ref))],
+            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+        ],
+        patient=patient,
+    )
+    return 1
 
 
 async def join_without_zone(deps: Deps, now: datetime) -> int:
@@ -69,18 +79,23 @@ async def join_without_zone(deps: Deps, now: datetime) -> int:
     began = 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.waiting_for_zone(session, now - ZONE_WAIT):
-            clinic = await people.clinic(session, patient.clinic_id)
-            turn = Turn(
-                session=session,
-                deps=deps,
-                now=now,
-                update_id=0,
-                clinic=clinic,
-                account=Account(patient.telegram_id or 0),
-                patient=patient,
-            )
-            patient.timezone = clinic.timezone
-            session.add(patient)
-            began += await joining.join_if_ready(turn, patient)
+            work = partial(_join, session, deps, patient, now)
+            began += await alone(session, "join_without_zone", work)
     deps.bells.outbox.set()
     return began
+
+
+async def _join(session: AsyncSession, deps: Deps, patient: Patient, now: datetime) -> int:
+    clinic = await people.clinic(session, patient.clinic_id)
+    turn = Turn(
+        session=session,
+        deps=deps,
+        now=now,
+        update_id=0,
+        clinic=clinic,
+        account=Account(patient.telegram_id or 0),
+        patient=patient,
+    )
+    patient.timezone = clinic.timezone
+    session.add(patient)
+    return int(await joining.join_if_ready(turn, patient))
