@@ -318,9 +318,10 @@ def _tapped(raw: dict[str, Any]) -> str:
     """Return what stands on the button that was tapped, as the chat shows it."""
     query = _part(raw, "callback_query")
     rows = _part(_part(query, "message"), "reply_markup").get("inline_keyboard")
-    for button in (each for row in rows or () for each in row):
-        if button.get("callback_data") == query.get("data"):
-            return str(button.get("text", ""))
+    for row in rows if isinstance(rows, list) else ():
+        for button in row if isinstance(row, list) else ():
+            if isinstance(button, dict) and button.get("callback_data") == query.get("data"):
+                return str(button.get("text", ""))
     return ""
 
 

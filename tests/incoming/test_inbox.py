@@ -190,6 +190,33 @@ async def test_a_malformed_update_is_set_aside_and_others_go_on(desk: Desk) -> N
     assert [row["chat_id"] for row in told] == [desk.ana.id] * 2
 
 
+async def test_a_tap_whose_keyboard_is_none_is_set_aside_and_apologised_for(desk: Desk) -> None:
+    chat = {"id": desk.ana.id, "type": "private"}
+    odd: list[Any] = [5, "x", {"a": 1}, [5], ["x"], [[7, None, "x"]], [[{"callback_data": []}]]]
+    taps = [
+        {
+            "update_id": number,
+            "callback_query": {
+                "id": str(number),
+                "from": desk.ana.api,
+                "data": "1:step:x",
+                "message": {
+                    "message_id": "none",
+                    "chat": chat,
+                    "reply_markup": {"inline_keyboard": keyboard},
+                },
+            },
+        }
+        for number, keyboard in enumerate(odd)
+    ]
+    assert await poll.receive(desk.deps, taps) == len(odd)
+    desk.works()
+    await desk.settled(len(odd))
+    assert set((await desk.states()).values()) == {"quarantined"}
+    told = await desk.rows("SELECT chat_id FROM message WHERE template = 'errors/something_failed'")
+    assert [row["chat_id"] for row in told] == [desk.ana.id] * len(odd)
+
+
 async def test_the_bot_leaves_a_group_and_does_nothing_there(clinic: Clinic) -> None:
     nour, telegram = clinic.nour, clinic.rehearsal.telegram
     known = len(nour.heard)
