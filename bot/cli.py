@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
 import bot
 from bot import app, logs, operation, rehearsal
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         commands(arguments)
     except (*operation.TROUBLE, OSError) as trouble:
         _fail(str(trouble))
+    except DBAPIError as error:
+        # The first line of the driver's own: no statement, and no value bound to one.
+        _fail(f"the database cannot be worked with: {str(error.orig).partition(chr(10))[0]}")
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()

@@ -413,6 +413,14 @@ def test_a_run_that_cannot_work_is_one_sentence(
             wrong.setenv(name, value)
             assert said in desk.runs("run").sentence
 
+    # Whatever else the database fails at: its own words, and nothing of ours around them.
+    sql(options.data_dir, "ALTER TABLE clinic RENAME TO gone")
+    for command in ("run", "stats"):
+        assert desk.runs(command).sentence == (
+            "the database cannot be worked with: no such table: clinic"
+        )
+    sql(options.data_dir, "ALTER TABLE gone RENAME TO clinic")
+
     # What a newer program left behind is refused, and left as it is.
     sql(options.data_dir, "UPDATE alembic_version SET version_num = '9999'")
     for command in ("run", "migrate", "stats"):
