@@ -302,7 +302,7 @@ class App:
     def _trouble(self) -> str | None:
         if self._standing_by:
             return "standing_by"
-        if self.deps.database.lost:
+        if not self.deps.database.well:
             return "storage"
         return self._ears.trouble or self.delivery.refused
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from bot.logs import Outages
 from bot.services import dispatch, housekeeping
 from bot.services.deps import Deps
 from bot.storage.database import Priority
@@ -57,6 +58,7 @@ class Alarm:
         self.begun = 0
         self.ended = asyncio.Event()
         self._noted_s: float | None = None
+        self._outages = Outages(log)
 
     async def run(self) -> None:
         """Run until :meth:`stop`; one failing job never stops the others."""
@@ -96,8 +98,10 @@ class Alarm:
         for job in self._jobs:
             try:
                 await job.run(self._deps, now)
-            except Exception:
-                log.exception("a job failed", extra={"action": "job_failed", "job": job.name})
+            except Exception as error:
+                self._outages.failed("a job failed", error, "job_failed", job.name)
+            else:
+                self._outages.over("job_failed", job.name)
         self.last_tick_s = self._deps.clock.monotonic()
         if self._noted_s is not None and self.last_tick_s - self._noted_s < NOTED_EVERY_S:
             return
@@ -105,8 +109,9 @@ class Alarm:
             async with self._deps.database.write(Priority.PLAN) as session:
                 await vitals.put_instant(session, LAST_TICK, now)
             self._noted_s = self.last_tick_s
-        except Exception:
-            log.exception("the tick could not be noted", extra={"action": "tick_failed"})
+            self._outages.over("tick_failed")
+        except Exception as error:
+            self._outages.failed("the tick could not be noted", error, "tick_failed")
 
     async def _arm(self) -> None:
         """Let the scheduler ring the bell at the next due time, or in a minute."""
@@ -115,8 +120,9 @@ class Alarm:
         try:
             async with self._deps.database.read() as session:
                 due_at = await plans.next_due_at(session, now)
-        except Exception:
-            log.exception("the next due time is unknown", extra={"action": "arm_failed"})
+            self._outages.over("arm_failed")
+        except Exception as error:
+            self._outages.failed("the next due time is unknown", error, "arm_failed")
         sleep = LONGEST_SLEEP if due_at is None else min(due_at - now, LONGEST_SLEEP)
         # The trigger wants the machine's time; the bot's clock may be a pushed one.
         self._scheduler.add_job(

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 # What any bot's token looks like, in a text and in an address.
 _SHAPE = r"\d{6,}(?::|%3[aA])[A-Za-z0-9_-]{30,}"
@@ -68,6 +69,34 @@ class Redaction(logging.Filter):
             if isinstance(value, str):
                 record.__dict__[field] = self.clean(value)
         return True
+
+
+class Outages:
+    """Says trouble that lasts in full once, then in one line with its cause until it is over."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        """Speak through ``log``."""
+        self._log = log
+        self._lasting: set[tuple[str, str]] = set()
+
+    def failed(self, sentence: str, error: Exception, action: str, job: str = "") -> None:
+        """Say that this failed, or fails still."""
+        extra = {"action": action, "cause": _cause(error)} | ({"job": job} if job else {})
+        new = (action, job) not in self._lasting
+        self._lasting.add((action, job))
+        self._log.error(sentence, extra=extra, exc_info=error if new else None)
+
+    def over(self, action: str, job: str = "") -> None:
+        """Know that this works: the next trouble is a new one."""
+        self._lasting.discard((action, job))
+
+
+def _cause(error: Exception) -> str:
+    """Return the kind of an error; of a database's failing also its words, which quote nobody."""
+    kind = type(error).__name__
+    if not isinstance(error, OperationalError):
+        return kind
+    return f"{kind}: {str(error.orig).partition(chr(10))[0]}"
 
 
 def _extras(

@@ -15,6 +15,7 @@ from telegram.error import TelegramError
 
 from bot.domain.states import PatientState, UpdateState
 from bot.incoming.poll import id_of
+from bot.logs import Outages
 from bot.services import intake
 from bot.services.deps import Deps
 from bot.services.errors import CareError
@@ -49,6 +50,7 @@ class Inbox:
         self._chats: dict[int | None, asyncio.Task[None]] = {}
         self._answers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._outages = Outages(log)
         self._room = asyncio.Semaphore(WORKERS)
 
     @property
@@ -63,10 +65,12 @@ class Inbox:
             bell.clear()
             wait_s = _LONGEST_SLEEP_S
             try:
-                if await self._start_waiting():
+                more = await self._start_waiting()
+                self._outages.over("inbox_failed")
+                if more:
                     continue
-            except Exception:
-                log.exception("the inbox could not be read", extra={"action": "inbox_failed"})
+            except Exception as error:
+                self._outages.failed("the inbox could not be read", error, "inbox_failed")
                 wait_s = _STORAGE_PAUSE_S
             with suppress(TimeoutError):
                 await asyncio.wait_for(bell.wait(), wait_s)

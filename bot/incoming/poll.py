@@ -59,6 +59,8 @@ class Poller:
                 asking = self._source.updates(self._offset, wait_s=wait_s)
                 self._asking = asyncio.ensure_future(asking)
                 raw = await self._asking
+                # Telegram is well, whatever becomes of what it gave.
+                self.last_ok_s = self._deps.clock.monotonic()
                 await self._safety.beside(self._store(raw), raw, self._look)
             except asyncio.CancelledError:
                 if not self._stopping.is_set():
@@ -79,7 +81,6 @@ class Poller:
                 await self._rest(self._first_backoff_s)
                 continue
             self.trouble, backoff_s = None, self._first_backoff_s
-            self.last_ok_s = self._deps.clock.monotonic()
 
     async def _store(self, raw: Sequence[dict[str, Any]]) -> None:
         await receive(self._deps, raw, polled=True)

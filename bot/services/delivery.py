@@ -12,6 +12,7 @@ from telegram import Bot
 
 from bot.domain.rules import Drop, Go
 from bot.domain.states import Lane, MessageState, Reason, ReminderState
+from bot.logs import Outages
 from bot.outgoing import sender
 from bot.outgoing.pace import Pace
 from bot.outgoing.sender import Outcome, Outgoing
@@ -57,6 +58,7 @@ class Delivery:
         self._flowing = False
         self._stopping = False
         self._recovers = False
+        self._outages = Outages(log)
         # After a send that got no answer nothing but danger leaves until Telegram answers again:
         # an outage must not use up the one repeat of everything that falls due in it.
         self._in_doubt = False
@@ -96,8 +98,9 @@ class Delivery:
             wait_s = 1.0
             try:
                 wait_s = await self.round()
-            except Exception:
-                log.exception("the outbox could not be read", extra={"action": "outbox_failed"})
+                self._outages.over("outbox_failed")
+            except Exception as error:
+                self._outages.failed("the outbox could not be read", error, "outbox_failed")
             if wait_s > 0:
                 try:
                     await asyncio.wait_for(bell.wait(), wait_s)
@@ -120,8 +123,8 @@ class Delivery:
                 await asyncio.wait(self._sends, return_when=asyncio.FIRST_COMPLETED)
             try:
                 await self._settle()
-            except Exception:
-                log.exception("results were not recorded", extra={"action": "outbox_failed"})
+            except Exception as error:
+                self._outages.failed("results were not recorded", error, "outbox_failed")
                 return
 
     async def round(self) -> float:

@@ -5,13 +5,14 @@ import heapq
 import itertools
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -84,6 +85,7 @@ class Database:
         self._lock = _WriteLock()
         # Nobody's until :meth:`own` was asked: the operator's commands work beside a bot.
         self._ownership: FileOwnership | SessionOwnership | None = None
+        self._fails = False
         # Parsed protocols by their stored row: a version's content never changes.
         self._protocols: dict[int, Protocol] = {}
         if self.is_sqlite:
@@ -102,16 +104,17 @@ class Database:
         """
         if self.lost:
             raise NotOwned(self.lost)
-        if not self.is_sqlite:
-            async with self._session(self._writer) as session, session.begin():
+        try:
+            async with AsyncExitStack() as stack:
+                if self.is_sqlite:
+                    await stack.enter_async_context(self._lock.held(priority))
+                session = await stack.enter_async_context(self._session(self._writer))
+                await stack.enter_async_context(session.begin())
                 yield session
-            return
-        async with (
-            self._lock.held(priority),
-            self._session(self._writer) as session,
-            session.begin(),
-        ):
-            yield session
+        except (OperationalError, InterfaceError):
+            self._fails = True
+            raise
+        self._fails = False
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -140,6 +143,11 @@ class Database:
     async def look(self) -> str:
         """Return why the database is no longer ours; empty while it is."""
         return "" if self._ownership is None else await self._ownership.look()
+
+    @property
+    def well(self) -> bool:
+        """Whether the last that was written could be written, and more may be."""
+        return not self._fails and not self.lost
 
     @property
     def lost(self) -> str:

@@ -14,11 +14,13 @@ from bot.storage.queries import vitals
 
 TICK_LATE_S = 120.0
 POLL_LATE_S = 120.0
+# The only trouble that is not Telegram's: what can be read may still not be written.
+STORAGE = "storage"
 
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """Ages in seconds (nothing when it never happened) and what is wrong with Telegram."""
+    """Ages in seconds (nothing when it never happened) and what is wrong, if anything."""
 
     tick_age_s: float | None
     poll_age_s: float | None
@@ -51,9 +53,9 @@ class Health:
         signs = self._signs()
         held = await self._held()
         checks: Mapping[str, bool] = {
-            "database": held is not None,
+            "database": held is not None and signs.trouble != STORAGE,
             "tick": signs.tick_age_s is not None and signs.tick_age_s < TICK_LATE_S,
-            "telegram": signs.trouble is None
+            "telegram": signs.trouble in (None, STORAGE)
             and signs.poll_age_s is not None
             and signs.poll_age_s < POLL_LATE_S,
             "sending": held is False,

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from telegram import Bot
 from telegram.error import InvalidToken, TelegramError
 
 from bot.clock import Clock
+from bot.logs import Outages
+
+log = logging.getLogger(__name__)
 
 PATH = "/telegram/{rest:path}"
 LONGEST_BODY = 1_000_000
@@ -24,6 +28,8 @@ Receive = Callable[[Sequence[dict[str, Any]]], Awaitable[int]]
 
 def route(secret: str, receive: Receive) -> Route:
     """Return the route that hands each posted update to ``receive`` and then answers 200."""
+
+    outages = Outages(log)
 
     async def post(request: Request) -> Response:
         # Compared in constant time, and before anything of the body is read (promises.md B16).
@@ -41,7 +47,13 @@ def route(secret: str, receive: Receive) -> Route:
             return Response(status_code=400)
         if not isinstance(update, dict) or type(update.get("update_id")) is not int:
             return Response(status_code=400)
-        await receive([update])
+        try:
+            await receive([update])
+        except Exception as error:
+            outages.failed("a posted update could not be stored", error, "inbox_failed")
+            # Telegram posts it again.
+            return Response(status_code=500)
+        outages.over("inbox_failed")
         return Response(status_code=200)
 
     return Route(PATH, post, methods=["POST"])

@@ -1,6 +1,7 @@
 """The health pages: ready only while database, tick, Telegram and sending are all well."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from starlette.applications import Starlette
 
 from bot.web.health import Health
 from tests.cast import Clinic
+from tests.faults.test_safety_text import locked, pragma
 
 WELL = {"database": True, "tick": True, "telegram": True, "sending": True}
 
@@ -73,6 +75,48 @@ async def test_it_is_not_ready_while_sending_is_held_or_the_database_is_gone(
         assert (await http.get("/healthz")).status_code == 200
         await run_sql(clinic, "ALTER TABLE gone RENAME TO vital")
         assert (await http.get("/readyz")).status_code == 200
+
+
+async def test_a_database_that_cannot_be_written_is_named_and_said_in_full_once(
+    clinic: Clinic, failures: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    running = clinic.rehearsal.app
+    if not running.deps.database.is_sqlite:
+        pytest.skip("a lock of SQLite's")
+    await clinic.enroll(clinic.ana)
+    await pragma(clinic, "busy_timeout=20")
+    caplog.clear()
+
+    def said() -> Counter[tuple[str, str, bool]]:
+        return Counter(
+            (each.__dict__.get("action", ""), each.__dict__.get("job", ""), bool(each.exc_info))
+            for each in caplog.records
+        )
+
+    async with pages(clinic) as http:
+        with locked(running.deps.database):
+            # The day's check falls due, and cannot be handed over.
+            clinic.rehearsal.clock.push(timedelta(days=1))
+
+            async def again() -> bool:
+                running.deps.bells.ring()
+                await clinic.nour.person.says("/help")
+                every = [("job_failed", "dispatch_due", False), ("inbox_failed", "", False)]
+                return all(said()[each] >= 2 for each in every)
+
+            await until(again)
+            broken = await http.get("/readyz")
+            assert broken.status_code == 503
+            assert broken.json()["checks"] == WELL | {"database": False}
+            assert broken.json()["trouble"] == "storage"
+        await clinic.settle()
+        assert (await http.get("/readyz")).json()["checks"] == WELL
+    in_full = {each[:2]: count for each, count in said().items() if each[2]}
+    assert in_full[("job_failed", "dispatch_due")] == 1
+    assert max(in_full.values()) == 1
+    causes = {each.__dict__["cause"] for each in caplog.records if "job" in each.__dict__}
+    assert causes == {"OperationalError: database is locked"}
+    failures.clear()
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:

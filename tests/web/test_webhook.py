@@ -105,7 +105,7 @@ async def test_what_is_no_update_is_refused_and_nothing_is_kept(clinic: Clinic) 
     assert len(await clinic.rows("SELECT * FROM v_update")) == len(before) + 1
 
 
-async def test_what_cannot_be_stored_is_not_taken(clinic: Clinic) -> None:
+async def test_what_cannot_be_stored_is_not_taken(clinic: Clinic, failures: list[str]) -> None:
     deps = clinic.rehearsal.app.deps
     async with deps.database.write() as session:
         await (await session.connection()).exec_driver_sql("ALTER TABLE inbox RENAME TO gone")
@@ -117,6 +117,8 @@ async def test_what_cannot_be_stored_is_not_taken(clinic: Clinic) -> None:
         assert (await http.post(PATH, json=help_wanted(clinic, 9))).status_code == 200
     await clinic.settle()
     assert await states(deps.database, 9) == ["handled"]
+    assert {line.split()[0] for line in failures} == {"inbox_failed"}
+    failures.clear()
 
 
 @pytest.mark.parametrize(
