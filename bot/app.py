@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 # Half of the ten seconds that a supervisor is promised: a busy machine needs some of the rest.
 STOP_WITHIN_S = 5.0
 _CONNECT_AGAIN_S = 5.0
+_WEB_STOP_S = 2
 
 
 class StartError(RuntimeError):
@@ -325,6 +326,8 @@ class App:
             access_log=False,
             lifespan="off",
             server_header=False,
+            # Whoever is still posting must not hold up the end; Telegram posts it again.
+            timeout_graceful_shutdown=_WEB_STOP_S,
         )
         self._web = _QuietServer(config)
         serving = asyncio.ensure_future(self._web.serve([listening]))

@@ -238,6 +238,56 @@ async def test_the_bot_waits_for_telegram_and_stops_while_telegram_hangs(
     assert ("sending", 1) in sql(options.data_dir, "SELECT state, attempts FROM v_message")
 
 
+async def test_half_sent_posts_do_not_hold_up_the_end(
+    operator: Operator, server: Server, telegram: LocalTelegram
+) -> None:
+    at = f"127.0.0.1:{free_port()}"
+    secret = "planted-Secret_1"
+    settings = {
+        "TELEGRAM_BOT_TOKEN": telegram.token,
+        "TELEGRAM_API_URL": server.base_url,
+        "HTTP_BIND": at,
+        "WEBHOOK_URL": "https://care.example/telegram/x",
+        "WEBHOOK_SECRET": secret,
+    }
+    operator.writes_env(**settings)
+    assert (await operator.runs(*CLINIC)).code == 0
+    async with operator.starts("run") as process:
+        async with httpx.AsyncClient(base_url=f"http://{at}", trust_env=False) as http:
+            await becomes(http, 200)
+        half = (
+            "POST /telegram/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+            f"X-Telegram-Bot-Api-Secret-Token: {secret}\r\n\r\n{{"
+        )
+        streams = [await asyncio.open_connection(*at.split(":")) for _ in range(20)]
+        for _, writer in streams:
+            writer.write(half.encode())
+            await writer.drain()
+        how = await stopped(process)
+        for _, writer in streams:
+            writer.close()
+    assert how.code == 0
+    assert "Traceback" not in how.err
+    assert "action=stopped" in re.sub(r"\x1b\[[0-9;]*m", "", how.err)
+
+
+async def test_a_bot_that_is_told_to_stop_while_it_loads_just_ends(operator: Operator) -> None:
+    async with operator.starts("run") as process:
+        status = Path(f"/proc/{process.pid}/status")
+        async with asyncio.timeout(30):
+            while not _waits_for_sigterm(status):  # noqa: ASYNC110 - another process has no bell
+                await asyncio.sleep(0.001)
+        how = await stopped(process)
+    assert how == Ended(0, "", "")
+
+
+def _waits_for_sigterm(status: Path) -> bool:
+    if not status.exists():
+        pytest.skip("this system does not tell which signals a process waits for")
+    (caught,) = re.findall(r"SigCgt:\s*([0-9a-f]+)", status.read_text())
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
 async def test_the_demo_shows_its_page_and_ends_when_told(operator: Operator) -> None:
     # The operator's own settings have no part in it.
     operator.writes_env(TELEGRAM_BOT_TOKEN="1:x", DATABASE_URL="sqlite:///own.db")

@@ -67,7 +67,7 @@ def test_the_wheel_holds_the_program_the_messages_and_nothing_else(wheel: zipfil
     assert "licenses/LICENSE" in about
     assert wheel.read(about["entry_points.txt"]).decode().split("\n")[:2] == [
         "[console_scripts]",
-        "aftercare = bot.cli:main",
+        "aftercare = bot.__main__:main",
     ]
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from telegram import Bot
@@ -20,14 +20,18 @@ log = logging.getLogger(__name__)
 
 PATH = "/telegram/{rest:path}"
 LONGEST_BODY = 1_000_000
+BODY_WITHIN_S = 10.0
 _LOOK_EVERY_S = 30.0
 _HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
 Receive = Callable[[Sequence[dict[str, Any]]], Awaitable[int]]
 
 
-def route(secret: str, receive: Receive) -> Route:
-    """Return the route that hands each posted update to ``receive`` and then answers 200."""
+def route(secret: str, receive: Receive, body_within_s: float = BODY_WITHIN_S) -> Route:
+    """Return the route that hands each posted update to ``receive`` and then answers 200.
+
+    A body that has not arrived in time is given up: half-sent ones must not pile up.
+    """
 
     outages = Outages(log)
 
@@ -37,10 +41,19 @@ def route(secret: str, receive: Receive) -> Route:
         if not hmac.compare_digest(given.encode(), secret.encode()):
             return Response(status_code=403)
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LONGEST_BODY:
-                return Response(status_code=413)
+        try:
+            async with asyncio.timeout(body_within_s):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > LONGEST_BODY:
+                        return Response(status_code=413)
+        except TimeoutError:
+            return Response(status_code=408)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except asyncio.CancelledError:
+            # The server ends: what has not been read is posted again, to whoever listens then.
+            return Response(status_code=503)
         try:
             update = json.loads(bytes(body))
         except (ValueError, RecursionError):

@@ -165,6 +165,34 @@ async def test_nothing_of_a_body_is_read_without_the_secret(
     assert asked == reads
 
 
+async def test_a_body_that_never_ends_arriving_is_given_up() -> None:
+    answered: list[int] = []
+
+    async def never(raw: Sequence[dict[str, Any]]) -> int:
+        pytest.fail(f"{len(raw)} updates were taken")
+
+    async def silent() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        pytest.fail("something came")
+
+    async def answer(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            answered.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PATH,
+        "raw_path": PATH.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(HEADER.lower().encode(), SECRET.encode())],
+    }
+    route = webhook.route(SECRET, never, body_within_s=0.01)
+    await Starlette(routes=[route])(scope, silent, answer)
+    assert answered == [408]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
