@@ -8,6 +8,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PUBLIC_API_URL = "https://api.telegram.org"
+# Where the webhook listens; what follows is the operator's secret.
+WEBHOOK_PATH = "/telegram/"
 # What an operator may write, and the driver that serves it.
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
@@ -49,6 +51,14 @@ class Settings(BaseSettings):
         if not rest or scheme not in {*_DRIVERS, *_DRIVERS.values()}:
             raise ValueError("must begin with sqlite:/// or postgresql://")
         return f"{_DRIVERS.get(scheme, scheme)}://{rest}"
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _leads_to_us(cls, value: str) -> str:
+        # Anywhere else Telegram's posts meet a 404, and nobody hears of it.
+        if value and not urlsplit(value).path.startswith(WEBHOOK_PATH):
+            raise ValueError(f"must have a path that begins with {WEBHOOK_PATH}")
+        return value
 
     @field_validator("http_bind")
     @classmethod

@@ -84,6 +84,8 @@ def test_a_database_is_named_with_or_without_its_driver(
         ("DATABASE_URL", "mysql://care@/care", "must begin with sqlite:/// or postgresql://"),
         ("DATABASE_URL", "care.db", "must begin with sqlite:/// or postgresql://"),
         ("TELEGRAM_API_URL", "api.telegram.org", "must look like https://api.telegram.org"),
+        ("WEBHOOK_URL", "https://care.example/x", "must have a path that begins with /telegram/"),
+        ("WEBHOOK_URL", "https://care.example", "must have a path that begins with /telegram/"),
         ("HTTP_BIND", "8080", "must look like 127.0.0.1:8080"),
         ("HTTP_BIND", "127.0.0.1:http", "must look like 127.0.0.1:8080"),
         ("HTTP_BIND", "127.0.0.1:65536", "must look like 127.0.0.1:8080"),

@@ -5,6 +5,7 @@ import hmac
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,13 +16,15 @@ from telegram.error import InvalidToken, TelegramError
 
 from bot.clock import Clock
 from bot.logs import Outages
+from bot.settings import WEBHOOK_PATH
 
 log = logging.getLogger(__name__)
 
-PATH = "/telegram/{rest:path}"
+PATH = f"{WEBHOOK_PATH}{{rest:path}}"
 LONGEST_BODY = 1_000_000
 BODY_WITHIN_S = 10.0
 _LOOK_EVERY_S = 30.0
+_OF_LATE = timedelta(minutes=5)
 _HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
 Receive = Callable[[Sequence[dict[str, Any]]], Awaitable[int]]
@@ -98,7 +101,10 @@ class Watch:
         self._stopping.set()
 
     async def look(self) -> None:
-        """Find out: ``unreachable``, ``refused``, or ``webhook`` if it is another's."""
+        """Find out: ``unreachable``, ``refused``, ``webhook`` if it is another's.
+
+        ``webhook_failing`` while updates wait that Telegram could not post of late.
+        """
         try:
             info = await self._bot.get_webhook_info()
         except InvalidToken:
@@ -106,5 +112,13 @@ class Watch:
         except TelegramError:
             self.trouble = "unreachable"
         else:
-            self.trouble = None if info.url == self._url else "webhook"
+            failed_at = info.last_error_date
+            if info.url != self._url:
+                self.trouble = "webhook"
+            elif (
+                info.pending_update_count and failed_at and self._clock.now() - failed_at < _OF_LATE
+            ):
+                self.trouble = "webhook_failing"
+            else:
+                self.trouble = None
             self.last_ok_s = self._clock.monotonic()

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,35 @@ async def test_a_bot_with_a_webhook_hears_by_it_and_later_by_polling(
             await nour.hears(lambda message: message.id > after.id)
             assert telegram.updates.webhook is None
     assert not failures
+
+
+async def test_a_webhook_to_which_nothing_can_be_posted_is_no_well_one(tmp_path: Path) -> None:
+    clock = PushedClock(START)
+    telegram = LocalTelegram(now=clock.now)
+    # It does not try again while this story is told.
+    telegram.webhook_pause = 60.0
+    nour = telegram.person("Nour")
+    async with telegram.serve() as server:
+        options = local_settings(server, telegram.token, tmp_path).model_copy(
+            update={
+                "webhook_url": f"http://127.0.0.1:{free_port()}{PATH}",
+                "webhook_secret": SecretStr(SECRET),
+            }
+        )
+        _, link = await app.init(options, demo_clinic(), clock)
+        async with running(options, clock) as bot:
+            await bot.watch.look()
+            assert bot.signs().trouble is None
+            await nour.opens(link)
+            webhook_set = telegram.updates.webhook
+            assert webhook_set is not None
+            await telegram.wait_for(lambda: bool(webhook_set.last_error))
+            await bot.watch.look()
+            assert bot.signs().trouble == "webhook_failing"
+            # What failed long ago may have been put right since.
+            clock.push(timedelta(minutes=6))
+            await bot.watch.look()
+            assert bot.signs().trouble is None
 
 
 async def _ready(http: httpx.AsyncClient, wanted: Callable[[dict[str, Any]], bool]) -> None:
