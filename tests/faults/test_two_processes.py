@@ -54,8 +54,10 @@ def arrived(story: Story) -> Counter[tuple[int, str]]:
     )
 
 
-async def test_the_second_waits_sends_nothing_and_takes_over_after_a_kill(tmp_path: Path) -> None:
-    async with running_story(tmp_path) as story:
+async def test_the_second_waits_sends_nothing_and_takes_over_after_a_kill(
+    tmp_path: Path, chosen_database_url: str
+) -> None:
+    async with running_story(tmp_path, chosen_database_url) as story:
         await fill(story, 6)
         slow = story.telegram.faults.slow("sendMessage", 0.5)
         await story.starts()
