@@ -4,7 +4,7 @@ from telegram import ChatMember, Message, Update
 
 from bot.handlers import patient, practitioner
 from bot.handlers.context import CareContext
-from bot.services import control, joining, reports, screens
+from bot.services import control, joining, reports, screens, team
 from bot.services.errors import CareError
 from bot.services.turn import Turn
 
@@ -103,7 +103,10 @@ async def membership(update: Update, context: CareContext) -> None:
     """The bot was blocked or unblocked by somebody."""
     turn: Turn = context.turn
     change = update.my_chat_member
-    if change is None or turn.patient is None:
+    gone = (ChatMember.BANNED, ChatMember.LEFT)
+    if change is None or change.new_chat_member.status not in gone:
         return
-    if change.new_chat_member.status in (ChatMember.BANNED, ChatMember.LEFT):
+    if turn.practitioner is not None:
+        await team.lose(turn.session, turn.practitioner, turn.now)
+    if turn.patient is not None:
         await patient.blocked(turn)

@@ -16,7 +16,7 @@ from telegram.error import TelegramError
 from bot.domain.states import PatientState, UpdateState
 from bot.incoming.poll import id_of
 from bot.logs import Outages
-from bot.services import intake
+from bot.services import intake, team
 from bot.services.deps import Deps
 from bot.services.errors import CareError
 from bot.services.turn import Account, Turn, current_turn
@@ -157,6 +157,8 @@ class Inbox:
         if turn.patient is not None and turn.patient.state is not PatientState.ERASED:
             turn.patient.last_heard_at = now
             session.add(turn.patient)
+        if turn.practitioner is not None and update.my_chat_member is None:
+            await team.hear_from(session, turn.practitioner)
         query = update.callback_query
         if query is not None:
             turn.tapped = True

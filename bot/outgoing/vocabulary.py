@@ -314,6 +314,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/urgent": Text(),
     "patient/emergency_numbers": Text(longest=LONGEST_CARD),
     "patient/not_saved": Text(longest=LONGEST_CARD),
+    "patient/nobody_told": Text(unasked=True, longest=LONGEST_CARD),
     # Writing to the clinic.
     "patient/ask_open": Text(),
     "patient/text_passed": Text(),
@@ -476,6 +477,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/team": Text(("team",), longest=LONGEST_LIST),
     "practitioner/invite_link": Text(("link", "link_hours"), longest=LONGEST_CAPTION),
     "practitioner/removed": Text(("name",)),
+    "practitioner/colleague_unreachable": Text(("name",)),
 }
 
 LABELS: Mapping[str, tuple[str, ...]] = {

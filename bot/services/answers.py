@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.domain.protocol import Kind, Step
-from bot.domain.states import Lane, Level, ReminderState, VisitState
+from bot.domain.states import Level, ReminderState, VisitState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import dispatch, reports, situation, words
@@ -122,7 +122,7 @@ async def _none(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None
 
 async def _sign(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
     """A warning sign: the urgent text at once, and a person is told."""
-    await turn.tell_patient(whole.patient, "patient/urgent", lane=Lane.DANGER)
+    await reports.say_told(turn, whole.patient, "patient/urgent", urgent=True)
     await reports.raise_alert(turn, whole.patient, Level.URGENT, "warning_sign", "yes_i_have_one")
 
 
@@ -131,12 +131,12 @@ async def _unsure(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> 
 
 
 async def _not_calm(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
-    await turn.tell_patient(whole.patient, "patient/not_calm", rows=[_wrong_row()])
+    await reports.say_told(turn, whole.patient, "patient/not_calm", [_wrong_row()])
     await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "not_calm")
 
 
 async def _tell_clinic(turn: Turn, whole: Situation, key: str) -> None:
-    await turn.tell_patient(whole.patient, "patient/told_clinic", rows=[_wrong_row()])
+    await reports.say_told(turn, whole.patient, "patient/told_clinic", [_wrong_row()])
     await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "check", key)
 
 
@@ -154,7 +154,7 @@ async def _send_photo(turn: Turn, whole: Situation, _row: Reminder, _step: Step)
 
 
 async def _show_times(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
-    await turn.tell_patient(whole.patient, "patient/booking_asked", rows=[_wrong_row()])
+    await reports.say_told(turn, whole.patient, "patient/booking_asked", [_wrong_row()])
     await reports.tell_practitioner(turn, whole.patient, "practitioner/wants_times")
 
 
@@ -185,7 +185,7 @@ async def _not_this_time(turn: Turn, whole: Situation, _row: Reminder, _step: St
     whole.patient.booking_requests = False
     turn.session.add(whole.patient)
     await replan(turn.session, whole.patient.id or 0, turn.now)
-    await turn.tell_patient(whole.patient, "patient/booking_declined")
+    await reports.say_told(turn, whole.patient, "patient/booking_declined")
     await reports.tell_practitioner(turn, whole.patient, "practitioner/booking_declined")
 
 
@@ -222,7 +222,7 @@ def _planned(turn: Turn, whole: Situation, row: Reminder) -> Visit:
 
 async def _changed(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
     await turn.await_text("change")
-    await turn.tell_patient(whole.patient, "patient/something_changed", rows=[_wrong_row()])
+    await reports.say_told(turn, whole.patient, "patient/something_changed", [_wrong_row()])
     await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "something_changed")
 
 
@@ -235,7 +235,7 @@ async def change_time(turn: Turn, patient: Patient, visit: Visit) -> None:
     ahead = visit.planned_at is not None and visit.planned_at > turn.now
     if visit.state is not VisitState.PLANNED or not ahead:
         raise StaleButton
-    await turn.tell_patient(patient, "patient/change_wanted", rows=[_wrong_row()])
+    await reports.say_told(turn, patient, "patient/change_wanted", [_wrong_row()])
     await reports.tell_practitioner(
         turn, patient, "practitioner/wants_change", _visit_at(turn, visit)
     )
@@ -282,7 +282,7 @@ async def _not_now(turn: Turn, whole: Situation, _row: Reminder, _step: Step) ->
 
 
 async def _lump(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
-    await turn.tell_patient(whole.patient, "patient/told_clinic", rows=[_wrong_row()])
+    await reports.say_told(turn, whole.patient, "patient/told_clinic", [_wrong_row()])
     await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "late_sign", "yes")
 
 

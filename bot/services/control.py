@@ -6,7 +6,7 @@ from bot.domain.states import Lane, PatientState, ReminderState, VisitState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import joining, menus, situation, words
+from bot.services import joining, menus, situation, team, words
 from bot.services.errors import CareError, StaleButton
 from bot.services.planning import replan
 from bot.services.situation import Situation
@@ -243,15 +243,15 @@ def _early(turn: Turn, whole: Situation) -> bool:
 async def _tell_clinic(
     turn: Turn, patient: Patient, template: str, values: dict[str, object], lane: Lane = Lane.CARE
 ) -> None:
-    practitioner = await turn.treating(patient)
-    await turn.tell(
-        practitioner,
-        template,
-        {"patient": words.name_of(turn.session, patient), **values},
-        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
-        patient=patient,
-        lane=lane,
-    )
+    for practitioner in await team.responders(turn.session, patient):
+        await turn.tell(
+            practitioner,
+            template,
+            {"patient": words.name_of(turn.session, patient), **values},
+            [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+            patient=patient,
+            lane=lane,
+        )
 
 
 async def pause(turn: Turn) -> None:

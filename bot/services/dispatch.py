@@ -25,7 +25,7 @@ from bot.domain.states import (
 from bot.domain.times import QuietHours, is_quiet, out_of_quiet
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import outbox, planning, reach, situation
+from bot.services import outbox, planning, situation, team
 from bot.services.apart import alone
 from bot.services.deps import Deps, new_ref
 from bot.services.planning import bring_in_line, replan
@@ -299,7 +299,7 @@ async def _may_reach_practitioner(
     wanted = True
     if row.template == _ALERT and row.maybe_copies > 0 and row.patient_id is not None:
         wanted = await alerts.any_open(session, row.patient_id)
-    if row.template == reach.NUDGE and row.patient_id is not None:
+    if row.template == team.NUDGE and row.patient_id is not None:
         patient = await people.patient(session, row.patient_id)
         waits = patient.state is PatientState.OPENED and patient.confirmed_at is None
         # The link may meanwhile have been opened anew, by another account.

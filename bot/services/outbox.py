@@ -86,6 +86,7 @@ async def to_practitioner(
     file: str = "",
     method: str = "",
     follows_id: int | None = None,
+    report: str | None = None,
 ) -> Message | None:
     """Queue a message for a practitioner, or an edit of their screen ``edits``.
 
@@ -106,10 +107,11 @@ async def to_practitioner(
         language=language,
         target_message_id=edits,
         follows_id=follows_id,
+        report=report,
         queued_at=now,
         due_at=due_at or now,
-        # An alert is not dropped for being old; a screen is.
-        expires_at=None if lane is Lane.DANGER else (due_at or now) + REPLY_LIFE,
+        # What a patient reports is not dropped for being old; a screen is.
+        expires_at=None if lane is Lane.DANGER or report else (due_at or now) + REPLY_LIFE,
     )
     return await _add(session, row, values, rows, menu=menu, file=file)
 
@@ -123,6 +125,7 @@ async def relay(
     *,
     language: str,
     follows_id: int | None,
+    report: str,
 ) -> Message | None:
     """Queue a copy of what the patient sent (any kind) for a practitioner."""
     if practitioner.telegram_id is None or patient.telegram_id is None:
@@ -140,6 +143,7 @@ async def relay(
         template="",
         language=language,
         follows_id=follows_id,
+        report=report,
         queued_at=now,
         due_at=now,
     )

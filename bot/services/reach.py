@@ -7,14 +7,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.domain.states import Lane, PatientState, Reason
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import outbox, words
+from bot.services import outbox, team, words
 from bot.services.planning import replan
 from bot.storage.queries import people
 from bot.storage.tables import Clinic, Patient
 
-NUDGE = "practitioner/nudge_confirm"
 NUDGE_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
-_GONE = frozenset({Reason.BLOCKED, Reason.DEACTIVATED, Reason.CHAT_NOT_FOUND})
 
 
 async def lost(session: AsyncSession, patient: Patient, reason: Reason, now: datetime) -> None:
@@ -24,24 +22,24 @@ async def lost(session: AsyncSession, patient: Patient, reason: Reason, now: dat
     message and leaves the patient as they are.
     """
     clinic = await people.clinic(session, patient.clinic_id)
-    practitioner = await people.practitioner(session, patient.practitioner_id)
     name = words.name_of(session, patient)
-    gone = reason in _GONE
+    gone = reason in team.GONE
     if gone:
         if patient.state is PatientState.UNREACHABLE:
             return
         await unreachable(session, patient, now)
-    await outbox.to_practitioner(
-        session,
-        practitioner,
-        "practitioner/unreachable" if gone else "practitioner/not_delivered",
-        now,
-        language=clinic.language,
-        values={"patient": name},
-        rows=[[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
-        lane=Lane.DANGER,
-        patient=patient,
-    )
+    for practitioner in await team.responders(session, patient):
+        await outbox.to_practitioner(
+            session,
+            practitioner,
+            "practitioner/unreachable" if gone else "practitioner/not_delivered",
+            now,
+            language=clinic.language,
+            values={"patient": name},
+            rows=[[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+            lane=Lane.DANGER,
+            patient=patient,
+        )
 
 
 async def unreachable(session: AsyncSession, patient: Patient, now: datetime) -> None:
@@ -55,24 +53,25 @@ async def ask_to_confirm(
     session: AsyncSession, clinic: Clinic, patient: Patient, account: str, now: datetime
 ) -> None:
     """Show the practitioner who opened the link; ask again after 2 and 10 minutes of silence."""
-    practitioner = await people.practitioner(session, patient.practitioner_id)
+    asked = await team.responders(session, patient)
     rows = [
         [Button(label="it_is_them", data=buttons.pack("confirm", patient.ref, "yes"))],
         [Button(label="not_them", data=buttons.pack("confirm", patient.ref, "no"))],
     ]
     values = {"patient": words.name_of(session, patient), "account": account}
     for template, wait in (
-        ("practitioner/opened", timedelta()),
-        *((NUDGE, w) for w in NUDGE_AFTER),
+        (team.OPENED, timedelta()),
+        *((team.NUDGE, wait) for wait in NUDGE_AFTER),
     ):
-        await outbox.to_practitioner(
-            session,
-            practitioner,
-            template,
-            now,
-            language=clinic.language,
-            values=values,
-            rows=rows,
-            patient=patient,
-            due_at=now + wait,
-        )
+        for practitioner in asked:
+            await outbox.to_practitioner(
+                session,
+                practitioner,
+                template,
+                now,
+                language=clinic.language,
+                values=values,
+                rows=rows,
+                patient=patient,
+                due_at=now + wait,
+            )

@@ -1,5 +1,6 @@
 """Whatever a patient says reaches a person: trouble, texts, photos, voice, anything else."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -8,14 +9,17 @@ from bot.domain.states import Lane, Level, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import outbox, situation, words
+from bot.services import outbox, situation, team, words
 from bot.services.deps import new_ref
 from bot.services.enrolling import lead_or_practitioner
 from bot.services.errors import CareError, StaleButton
+from bot.services.outbox import Rows
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import alerts, people
 from bot.storage.tables import Alert, Patient, Practitioner
+
+log = logging.getLogger(__name__)
 
 _QUOTED = 3000
 # The same report within this time is a second tap of the same finger.
@@ -40,7 +44,7 @@ async def something_wrong(turn: Turn) -> None:
     Also after STOP, in quiet hours, after the plan's end and before anybody confirmed the account.
     """
     patient = _patient(turn)
-    await turn.tell_patient(patient, "patient/emergency_numbers", lane=Lane.DANGER)
+    await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
     await turn.await_text("report")
     if not await _just_reported(turn, patient):
         await raise_alert(turn, patient, Level.URGENT, "something_wrong")
@@ -72,7 +76,8 @@ async def raise_alert(
     turn.session.add(alert)
     await turn.session.flush()
     values = await _alert_values(turn, patient, level, what, answer)
-    for practitioner in await _responders(turn, patient, level):
+    urgent = level in (Level.URGENT, Level.EMERGENCY)
+    for practitioner in await team.responders(turn.session, patient, urgent=urgent):
         await turn.tell(
             practitioner,
             "alerts/report",
@@ -83,18 +88,32 @@ async def raise_alert(
             ],
             patient=patient,
             lane=Lane.DANGER,
+            report=alert.ref,
         )
     return alert
 
 
-async def _responders(turn: Turn, patient: Patient, level: Level) -> list[Practitioner]:
-    """Return who is told: the treating practitioner, and for what is urgent the leads too."""
-    treating = await turn.treating(patient)
-    everybody = await people.practitioners(turn.session, patient.clinic_id)
-    leads = [each for each in everybody if each.role == "lead" and each.id != treating.id]
-    urgent = level in (Level.URGENT, Level.EMERGENCY)
-    treats = treating.removed_at is None and treating.telegram_id is not None
-    return [*([treating] if treats else []), *(leads if urgent or not treats else [])]
+async def say_told(
+    turn: Turn,
+    patient: Patient,
+    template: str,
+    rows: Rows = (),
+    *,
+    urgent: bool = False,
+) -> None:
+    """Tell the patient that a person hears of it; when nobody can be reached, to call."""
+    told = await team.responders(turn.session, patient, urgent=urgent)
+    if told:
+        lane = Lane.DANGER if urgent else Lane.REPLY
+        # Whoever treats them may be out of reach: the name that is read is of somebody told.
+        values = {"practitioner": words.name_of(turn.session, told[0])}
+        await turn.tell_patient(patient, template, values, rows, lane=lane)
+        return
+    log.error(
+        "a report reached nobody",
+        extra={"action": "nobody_told", "patient": patient.ref, "update_id": turn.update_id},
+    )
+    await team.nobody(turn.session, patient, turn.now)
 
 
 async def _alert_values(
@@ -166,21 +185,22 @@ async def pass_on(
     patient = _patient(turn)
     awaiting, notes = await turn.awaiting()
     if album and awaiting == ALBUM and notes.get(ALBUM) == album and not text:
-        for practitioner in await _responders(turn, patient, Level.TELL_CLINIC):
-            await _copy(turn, practitioner, patient, None)
+        report = new_ref()
+        for practitioner in await team.responders(turn.session, patient):
+            await _copy(turn, practitioner, patient, None, report)
         return
     if album:
         await turn.await_text(ALBUM, album=album)
     elif awaiting:
         await turn.await_text("")
     urgent = bool(text) and has_emergency_word(turn, text)
+    report = new_ref()
     if urgent:
-        await turn.tell_patient(patient, "patient/emergency_numbers", lane=Lane.DANGER)
-        await raise_alert(turn, patient, Level.URGENT, "emergency_word")
+        await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
+        report = (await raise_alert(turn, patient, Level.URGENT, "emergency_word")).ref
     # A text longer than the quotation is copied whole.
     copied = turn.message_id is not None and (attached or not 0 < len(text) <= _QUOTED)
-    practitioners = await _responders(turn, patient, Level.URGENT if urgent else Level.TELL_CLINIC)
-    for practitioner in practitioners:
+    for practitioner in await team.responders(turn.session, patient, urgent=urgent):
         heading = await turn.tell(
             practitioner,
             "alerts/passed_on",
@@ -195,16 +215,17 @@ async def pass_on(
             [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
             patient=patient,
             lane=Lane.DANGER,
+            report=report,
         )
         if copied and heading is not None:
-            await _copy(turn, practitioner, patient, heading.id)
+            await _copy(turn, practitioner, patient, heading.id, report)
     if not urgent:
         shown = "text" if kind == "edited" else kind
-        await turn.tell_patient(patient, f"patient/{shown}_passed", rows=[_wrong_row()])
+        await say_told(turn, patient, f"patient/{shown}_passed", [_wrong_row()])
 
 
 async def _copy(
-    turn: Turn, practitioner: Practitioner, patient: Patient, follows_id: int | None
+    turn: Turn, practitioner: Practitioner, patient: Patient, follows_id: int | None, report: str
 ) -> None:
     if turn.message_id is not None:
         await outbox.relay(
@@ -215,6 +236,7 @@ async def _copy(
             turn.now,
             language=turn.clinic.language,
             follows_id=follows_id,
+            report=report,
         )
 
 
@@ -239,15 +261,17 @@ async def ask_clinic(turn: Turn) -> None:
 async def tell_practitioner(
     turn: Turn, patient: Patient, template: str, values: dict[str, Any] | None = None
 ) -> None:
-    """Tell the treating practitioner something about a patient that is no alert."""
-    practitioner = await turn.treating(patient)
-    await turn.tell(
-        practitioner,
-        template,
-        {"patient": words.name_of(turn.session, patient), **(values or {})},
-        [
-            [Button(label="set_next_visit", data=buttons.pack("setvisit", patient.ref))],
-            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
-        ],
-        patient=patient,
-    )
+    """Tell whoever treats the patient something about them that is no alert."""
+    report = new_ref()
+    for practitioner in await team.responders(turn.session, patient):
+        await turn.tell(
+            practitioner,
+            template,
+            {"patient": words.name_of(turn.session, patient), **(values or {})},
+            [
+                [Button(label="set_next_visit", data=buttons.pack("setvisit", patient.ref))],
+                [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+            ],
+            patient=patient,
+            report=report,
+        )

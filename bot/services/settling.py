@@ -11,7 +11,7 @@ from bot.domain.rules import GiveUp
 from bot.domain.states import Lane, MessageState, Reason, ReminderState
 from bot.outgoing import sender
 from bot.outgoing.sender import Delivered, Outcome
-from bot.services import reach
+from bot.services import reach, team
 from bot.services.planning import catch_up
 from bot.storage import sealed
 from bot.storage.queries import inbox, outbox, people, plans
@@ -109,7 +109,7 @@ async def _finish(
 
 
 async def never(session: AsyncSession, row: Message, reason: Reason, now: datetime) -> None:
-    """Give up a message that Telegram will not take; whoever treats the patient is told."""
+    """Give up a message that Telegram will not take; whoever can still act on it is told."""
     row.state, row.reason, row.sent_at = MessageState.FAILED, reason, None
     session.add(row)
     log.warning(
@@ -117,7 +117,9 @@ async def never(session: AsyncSession, row: Message, reason: Reason, now: dateti
         extra={"action": "undeliverable", "message_id": row.ref, "reason": reason.value},
     )
     await _finish(session, [row], ReminderState.UNDELIVERED, reason, now)
-    if row.practitioner_id is None and row.patient_id is not None:
+    if row.practitioner_id is not None:
+        await team.not_told(session, row, reason, now)
+    elif row.patient_id is not None:
         patient = await people.patient(session, row.patient_id)
         await reach.lost(session, patient, reason, now)
 
@@ -131,6 +133,9 @@ async def drop(session: AsyncSession, row: Message, reason: Reason, now: datetim
     row.state, row.reason = MessageState.DROPPED, reason
     session.add(row)
     await _finish(session, [row], rules.state_for(reason), reason, now)
+    if reason is Reason.NOT_ACTIVE and row.practitioner_id is not None:
+        # Their access ended while a report was on its way to them.
+        await team.not_told(session, row, reason, now)
 
 
 async def unknown(

@@ -116,8 +116,9 @@ class Turn:
         lane: Lane = Lane.REPLY,
         menu: str = "",
         visit_id: int | None = None,
+        report: str | None = None,
     ) -> Message | None:
-        """Queue a new message for a practitioner."""
+        """Queue a new message for a practitioner; ``report`` names what it brings of a patient."""
         return await outbox.to_practitioner(
             self.session,
             practitioner,
@@ -130,6 +131,7 @@ class Turn:
             lane=lane,
             menu=menu,
             visit_id=visit_id,
+            report=report,
         )
 
     async def screen(

@@ -70,6 +70,8 @@ class Practitioner(SQLModel, table=True):
     telegram_id: int | None = Field(default=None, sa_column=_chat(unique=True))
     role: str = "practitioner"
     removed_at: datetime | None = Field(default=None, sa_column=_instant())
+    # Since when Telegram does not reach them; whoever speaks to the bot is reached again.
+    unreachable_at: datetime | None = Field(default=None, sa_column=_instant())
     created_at: datetime = Field(sa_column=_instant(nullable=False))
     sealed: bytes | None = Field(default=None, sa_column=_sealed())
 
@@ -216,6 +218,8 @@ class Message(SQLModel, table=True):
     target_message_id: int | None = None
     source_chat_id: int | None = Field(default=None, sa_column=_chat())
     follows_id: int | None = Field(default=None, foreign_key="message.id")
+    # What a patient sent or reported: every row that brings it to the team shares this reference.
+    report: str | None = None
     silent: bool = False
     # Counted by the caps and kept out of quiet hours: nobody asked for it.
     unasked: bool = False

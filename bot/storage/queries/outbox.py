@@ -148,6 +148,16 @@ async def message_in_chat(
     return found.first()
 
 
+async def of_report(session: AsyncSession, patient_id: int, report: str) -> Sequence[Message]:
+    """Return every message about one report of the patient, in the order of their ids."""
+    found = await session.exec(
+        select(Message)
+        .where(Message.patient_id == patient_id, Message.report == report)
+        .order_by(col(Message.id))
+    )
+    return found.all()
+
+
 async def being_sent(session: AsyncSession, message_ids: Collection[int]) -> Sequence[Message]:
     """Return those of these messages that are still being sent, in the order of their ids."""
     found = await session.exec(
