@@ -125,15 +125,22 @@ class GiveUp:
 
 
 def after_unknown(
-    lane: Lane, method: str, maybe_copies: int, *, heard_since: bool, killed: bool = False
+    lane: Lane,
+    method: str,
+    maybe_copies: int,
+    *,
+    heard_since: bool,
+    killed: bool = False,
+    report: bool = False,
 ) -> Repeat | GiveUp:
     """Return what follows a send whose result nobody knows (promises.md 2.2; design.md 9).
 
     ``maybe_copies`` counts the sends of this message with an unknown result, this one included;
     ``heard_since`` says that the chat spoke after it was tried. A process that was ``killed``
-    asked nobody, so its sends do not use up the one repeat.
+    asked nobody, so its sends do not use up the one repeat. A ``report`` brings what a patient
+    sent: it is repeated until it surely arrived, whatever its lane and whoever spoke since.
     """
-    if method == "edit" or lane is Lane.DANGER:
+    if method == "edit" or lane is Lane.DANGER or report:
         return Repeat(timedelta(seconds=_PAUSES_S[min(maybe_copies, len(_PAUSES_S)) - 1]))
     if lane is Lane.COURTESY or maybe_copies > (_MOST_KILLS if killed else 1):
         return GiveUp()
@@ -142,9 +149,16 @@ def after_unknown(
     return Repeat(COOL_DOWN)
 
 
-def overtaken(lane: Lane, method: str, maybe_copies: int, *, heard_since: bool) -> bool:
-    """Say whether a repeat that waited has lost its point: the chat has gone on meanwhile."""
-    return maybe_copies > 0 and lane is Lane.REPLY and method != "edit" and heard_since
+def overtaken(
+    lane: Lane, method: str, maybe_copies: int, *, heard_since: bool, report: bool = False
+) -> bool:
+    """Say whether a repeat that waited has lost its point: the chat has gone on meanwhile.
+
+    A ``report`` never has: that the practitioner spoke does not mean that they read the patient.
+    """
+    if method == "edit" or report:
+        return False
+    return maybe_copies > 0 and lane is Lane.REPLY and heard_since
 
 
 def reopens(state: ReminderState, reason: Reason | None, *, moved: bool, holds_again: bool) -> bool:

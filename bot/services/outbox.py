@@ -126,6 +126,7 @@ async def relay(
     language: str,
     follows_id: int | None,
     report: str,
+    lane: Lane,
 ) -> Message | None:
     """Queue a copy of what the patient sent (any kind) for a practitioner."""
     if practitioner.telegram_id is None or patient.telegram_id is None:
@@ -138,7 +139,7 @@ async def relay(
         chat_id=practitioner.telegram_id,
         source_chat_id=patient.telegram_id,
         target_message_id=telegram_message_id,
-        lane=Lane.DANGER,
+        lane=lane,
         method="copy",
         template="",
         language=language,

@@ -187,7 +187,7 @@ async def pass_on(
     if album and awaiting == ALBUM and notes.get(ALBUM) == album and not text:
         report = new_ref()
         for practitioner in await team.responders(turn.session, patient):
-            await _copy(turn, practitioner, patient, None, report)
+            await _copy(turn, practitioner, patient, None, report, lane=Lane.REPLY)
         return
     if album:
         await turn.await_text(ALBUM, album=album)
@@ -198,6 +198,8 @@ async def pass_on(
     if urgent:
         await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
         report = (await raise_alert(turn, patient, Level.URGENT, "emergency_word")).ref
+    # Only what belongs to an alert goes with the alerts: whoever writes much delays nobody else's.
+    lane = Lane.DANGER if urgent else Lane.REPLY
     # A text longer than the quotation is copied whole.
     copied = turn.message_id is not None and (attached or not 0 < len(text) <= _QUOTED)
     for practitioner in await team.responders(turn.session, patient, urgent=urgent):
@@ -214,18 +216,24 @@ async def pass_on(
             },
             [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
             patient=patient,
-            lane=Lane.DANGER,
+            lane=lane,
             report=report,
         )
         if copied and heading is not None:
-            await _copy(turn, practitioner, patient, heading.id, report)
+            await _copy(turn, practitioner, patient, heading.id, report, lane=lane)
     if not urgent:
         shown = "text" if kind == "edited" else kind
         await say_told(turn, patient, f"patient/{shown}_passed", [_wrong_row()])
 
 
 async def _copy(
-    turn: Turn, practitioner: Practitioner, patient: Patient, follows_id: int | None, report: str
+    turn: Turn,
+    practitioner: Practitioner,
+    patient: Patient,
+    follows_id: int | None,
+    report: str,
+    *,
+    lane: Lane,
 ) -> None:
     if turn.message_id is not None:
         await outbox.relay(
@@ -237,6 +245,7 @@ async def _copy(
             language=turn.clinic.language,
             follows_id=follows_id,
             report=report,
+            lane=lane,
         )
 
 

@@ -149,6 +149,7 @@ async def unknown(
         row.maybe_copies,
         heard_since=await _heard_since(session, row),
         killed=killed,
+        report=row.report is not None,
     )
     if isinstance(verdict, GiveUp):
         await give_up(session, row, now)
@@ -168,7 +169,13 @@ async def overtaken(session: AsyncSession, row: Message) -> bool:
     if row.maybe_copies == 0:
         return False
     heard_since = await _heard_since(session, row)
-    return rules.overtaken(row.lane, row.method, row.maybe_copies, heard_since=heard_since)
+    return rules.overtaken(
+        row.lane,
+        row.method,
+        row.maybe_copies,
+        heard_since=heard_since,
+        report=row.report is not None,
+    )
 
 
 async def _heard_since(session: AsyncSession, row: Message) -> bool:

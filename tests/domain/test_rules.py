@@ -133,6 +133,24 @@ def test_what_follows_a_send_without_an_answer(
     assert found == verdict
 
 
+@pytest.mark.parametrize("lane", [Lane.REPLY, Lane.DANGER])
+@pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(
+    ("copies", "verdict"),
+    [(1, AT_ONCE), (2, Repeat(timedelta(seconds=2))), (500, Repeat(timedelta(seconds=60)))],
+)
+def test_what_a_patient_sent_is_never_given_up(
+    lane: Lane, heard: bool, killed: bool, copies: int, verdict: Repeat
+) -> None:
+    for method in ("text", "copy"):
+        found = rules.after_unknown(
+            lane, method, copies, heard_since=heard, killed=killed, report=True
+        )
+        assert found == verdict
+        assert not rules.overtaken(lane, method, copies, heard_since=heard, report=True)
+
+
 def test_a_repeat_never_goes_earlier_than_the_one_before() -> None:
     for method, lane in (("text", Lane.DANGER), ("edit", Lane.REPLY)):
         waits = []

@@ -1,11 +1,17 @@
 """Many reminders at once: who goes first, how fast, and that nobody starves behind them."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from bot.domain.states import Lane
+from bot.services import reports
+from bot.services.turn import Account, Turn
+from bot.storage.queries import people
+from bot.storage.tables import Patient
 from tests.conftest import START
-from tests.faults.world import post
+from tests.faults.world import Post, post
 
 CROWD = 500
 RATE = 28
@@ -63,3 +69,46 @@ async def test_one_chat_is_never_pressed_and_never_in_the_way(
         assert seconds[-1] < 9
         behind = max(person.last_message.date for person in crowd)
         assert (behind - began).total_seconds() < 1.2
+
+
+async def acts(sending: Post, patient: Patient, act: Callable[[Turn], Awaitable[None]]) -> None:
+    """The patient does something, in a turn of its own."""
+    async with sending.deps.database.write() as session:
+        clinic = await people.clinic(session, patient.clinic_id)
+        fresh = await people.patient(session, patient.id or 0)
+        account = Account(patient.telegram_id or 0)
+        await act(Turn(session, sending.deps, sending.clock.now(), 0, clinic, account, None, fresh))
+
+
+async def test_one_patients_chat_does_not_delay_anothers_alert(
+    tmp_path: Path, failures: list[str]
+) -> None:
+    async with post(tmp_path, START, rate=RATE, chat_burst=4) as sending:
+        _, ana = await sending.patient("Ana")
+        _, ben = await sending.patient("Ben")
+        for number in range(60):
+            said = f"message {number}"
+            await acts(sending, ana, partial(reports.pass_on, kind="text", text=said))
+        await sending.after(5)
+        asked = sending.clock.now()
+        await acts(sending, ben, reports.something_wrong)
+        while not any("URGENT: Ben" in message.text for message in sending.nour.received):
+            sending.clock.passes(await sending.pump())
+        # At the next place in that chat, before fifty messages that have waited longer.
+        assert (sending.nour.last_message.date - asked).total_seconds() <= 2
+        await sending.flow()
+        passed = [message for message in sending.nour.received if "message " in message.text]
+        assert len(passed) == 60
+
+
+async def test_an_alert_goes_before_what_was_written(tmp_path: Path, failures: list[str]) -> None:
+    async with post(tmp_path, START, rate=RATE, chat_burst=4) as sending:
+        _, ana = await sending.patient("Ana")
+        _, ben = await sending.patient("Ben")
+        for number in range(8):
+            said = f"I cannot see, {number}"
+            await acts(sending, ana, partial(reports.pass_on, kind="text", text=said))
+        await acts(sending, ben, reports.something_wrong)
+        await sending.flow()
+        heard = [message.text.splitlines()[0] for message in sending.nour.received]
+        assert heard == ["URGENT: Ana"] * 8 + ["URGENT: Ben"] + ["Ana sent a message:"] * 8

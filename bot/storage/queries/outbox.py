@@ -22,6 +22,10 @@ _URGENCY = case(
     value=Message.lane,
     else_=4,
 )
+# Within a lane: an alert goes before what patients sent, and so does the answer to a tap.
+_PASSED_ON = case(
+    (and_(col(Message.report).is_not(None), col(Message.template) != "alerts/report"), 1), else_=0
+)
 # In the very words of the index ``message_open``: with anything else SQLite reads every message
 # that was ever sent to find the few that wait.
 _OPEN = text("message.state IN ('queued', 'sending')")
@@ -60,12 +64,13 @@ async def claimable(
 ) -> Sequence[Message]:
     """Return queued messages that are due, most urgent lane first, then in the order of their time.
 
-    Nothing goes to a chat in ``resting``, and only danger to one in ``busy``.
+    What patients sent comes last in its lane. Nothing goes to a chat in ``resting``, and only
+    danger to one in ``busy``.
     """
     statement = (
         select(Message)
         .where(_ready(now))
-        .order_by(_URGENCY, col(Message.due_at), col(Message.id))
+        .order_by(_URGENCY, _PASSED_ON, col(Message.due_at), col(Message.id))
         .limit(limit)
     )
     danger = col(Message.lane) == Lane.DANGER
