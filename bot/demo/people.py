@@ -38,6 +38,7 @@ class Person:
         self._telegram = telegram
         self.id = number
         self.first_name = first_name
+        self.last_name = ""
         self.username = username
         self.language_code = language_code
         self.time_zone = time_zone
@@ -59,6 +60,8 @@ class Person:
     def api(self) -> Json:
         """The person as the Bot API shows them."""
         api: Json = {"id": self.id, "is_bot": False, "first_name": self.first_name}
+        if self.last_name:
+            api["last_name"] = self.last_name
         if self.username:
             api["username"] = self.username
         if self.language_code:

@@ -1,9 +1,16 @@
-"""Typed texts compared with lists of words: case, punctuation and spacing make no difference."""
+"""Typed texts made plain: one line of a name, or words to compare whatever their case."""
 
 import re
 from collections.abc import Iterable
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"))
+
+
+def one_line(text: str) -> str:
+    """Return a name in one line, without what cannot be seen."""
+    # Invisible characters could turn the line around or make two names look alike.
+    visible = "".join(each for each in text if each.isprintable() or each.isspace())
+    return " ".join(visible.split())
 
 
 def simplified(text: str) -> str:

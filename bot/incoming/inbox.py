@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -13,6 +14,7 @@ from telegram import Bot
 from telegram import Update as TelegramUpdate
 from telegram.error import TelegramError
 
+from bot.domain import typed
 from bot.domain.states import PatientState, UpdateState
 from bot.incoming.poll import id_of
 from bot.logs import Outages
@@ -35,6 +37,10 @@ _ANSWER_TIMEOUT_S = 2.0
 # How long an update rests after the database failed it: that is no fault of the update's.
 _STORAGE_PAUSE_S = 1.0
 _LONGEST_SLEEP_S = 60.0
+# As long as Telegram lets a name be; what it takes as a username, and signs that look like its @.
+_NAME_LENGTH = 64
+_USERNAME = re.compile("[A-Za-z0-9_]")
+_AT_SIGNS = re.compile("[@\N{FULLWIDTH COMMERCIAL AT}\N{SMALL COMMERCIAL AT}]")
 Process = Callable[[TelegramUpdate], Awaitable[None]]
 Call = Callable[[], Coroutine[Any, Any, None]]
 
@@ -297,11 +303,18 @@ def _account(raw: dict[str, Any]) -> Account | None:
             return None
         return Account(
             id=number,
-            first_name=str(sender.get("first_name", "")),
-            username=str(sender.get("username", "")),
+            first_name=_name(sender, "first_name"),
+            username="".join(_USERNAME.findall(str(sender.get("username") or ""))),
             language_code=str(sender.get("language_code", "")),
+            last_name=_name(sender, "last_name"),
         )
     return None
+
+
+def _name(sender: dict[str, Any], key: str) -> str:
+    """Return a part of the name in one short line that cannot pass for a username."""
+    plain = _AT_SIGNS.sub("", str(sender.get(key) or ""))
+    return typed.one_line(plain)[:_NAME_LENGTH].rstrip()
 
 
 def _group(raw: dict[str, Any]) -> int | None:

@@ -156,7 +156,8 @@ VARIABLES: Mapping[str, Variable] = {
     "day": Variable("days since the session; of a day's list its date", 1, others=(0,)),
     "reported": Variable("what was reported", "the skin is not calm"),
     "answer": Variable("the button that was tapped", "Worse", others=(None,)),
-    "account": Variable("an account's name and @username", "Ana @ana_b"),
+    "account": Variable("the name that an account chose", "Ana", others=("",)),
+    "username": Variable("an account's username", "ana_b", others=("",)),
     "not_confirmed": Variable("nobody confirmed the account yet", False, True, (True,)),
     "is_test": Variable("from a test course", False, True, (True,)),
     "owner": Variable("who looks after a report", "Nour"),
@@ -376,7 +377,16 @@ TEXTS: Mapping[str, Text] = {
     # What a patient reports, to a practitioner.
     "alerts/report": Text(
         (
-            *("patient", "account", "level", "level_label", "reported", "answer", "treatment"),
+            *(
+                "patient",
+                "account",
+                "username",
+                "level",
+                "level_label",
+                "reported",
+                "answer",
+                "treatment",
+            ),
             *("day", "not_confirmed", "is_test"),
         ),
         longest=LONGEST_CARD,
@@ -405,8 +415,8 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/new_qr": Text(
         ("patient", "link", "link_days", "session_at", "session_planned"), longest=LONGEST_CAPTION
     ),
-    "practitioner/opened": Text(("patient", "account")),
-    "practitioner/nudge_confirm": Text(("patient", "account")),
+    "practitioner/opened": Text(("patient", "account", "username")),
+    "practitioner/nudge_confirm": Text(("patient", "account", "username")),
     "practitioner/confirmed": Text(("patient",)),
     "practitioner/not_them": Text(("patient",)),
     "practitioner/joined": Text(("patient", "card_now", "before_session")),

@@ -27,6 +27,7 @@ async def unlink(turn: Turn, patient: Patient) -> None:
     patient.opened_at = patient.consented_at = patient.confirmed_at = patient.joined_at = None
     kept = sealed.read(turn.session, patient)
     kept.pop("account", None)
+    kept.pop("username", None)
     before, state = kept.pop(_BEFORE, ""), kept.pop(_STATE, "")
     if joined:
         kept[_AGAIN] = True

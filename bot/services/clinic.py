@@ -319,8 +319,7 @@ async def remove(turn: Turn, ref: str) -> None:
     for patient in waiting:
         # Whoever was asked is gone; the patient must not wait for an answer that cannot come.
         patient.practitioner_id = lead.id or 0
-        account = str(sealed.read(turn.session, patient).get("account", ""))
-        await reach.ask_to_confirm(turn.session, turn.clinic, patient, account, turn.now)
+        await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.now)
     await turn.screen(
         "practitioner/removed",
         {"name": words.name_of(turn.session, leaver)},

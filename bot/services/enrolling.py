@@ -9,6 +9,7 @@ from typing import Any
 from bot.domain import protocol as protocols
 from bot.domain.protocol import Anchor
 from bot.domain.states import PatientState, VisitState
+from bot.domain.typed import one_line
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
@@ -45,9 +46,7 @@ async def own_patient(turn: Turn, ref: str) -> Patient:
 
 def clean_name(typed: str) -> str:
     """Return the name in one line; raises ``CareError`` for one that is too long or unreadable."""
-    # Invisible characters could turn the line around or make two names look alike.
-    visible = "".join(each for each in typed if each.isprintable() or each.isspace())
-    name = " ".join(visible.split())
+    name = one_line(typed)
     if not any(each.isalnum() for each in name) or len(name) > NAME_LENGTH:
         raise CareError("name_length", {"longest": NAME_LENGTH})
     return name

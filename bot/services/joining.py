@@ -51,13 +51,14 @@ async def open_link(turn: Turn, code: str) -> None:
     if not turn.clinic.confirm_joining:
         patient.confirmed_at = turn.now
     kept = sealed.read(turn.session, patient)
-    sealed.write(turn.session, patient, kept | {"account": turn.account.shown})
+    account = {"account": turn.account.name, "username": turn.account.username}
+    sealed.write(turn.session, patient, kept | account)
     turn.session.add(patient)
     await turn.session.flush()
     turn.patient = patient
     await _ask_who(turn, patient)
     if turn.clinic.confirm_joining:
-        await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.account.shown, turn.now)
+        await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.now)
 
 
 async def _already(turn: Turn, patient: Patient) -> None:
@@ -93,7 +94,10 @@ async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
     sealed.write(
         turn.session,
         practitioner,
-        {"name": turn.account.first_name or turn.account.shown, "username": turn.account.username},
+        {
+            "name": turn.account.first_name or turn.account.username,
+            "username": turn.account.username,
+        },
     )
     turn.session.add(practitioner)
     await turn.session.flush()

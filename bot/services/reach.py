@@ -50,7 +50,7 @@ async def unreachable(session: AsyncSession, patient: Patient, now: datetime) ->
 
 
 async def ask_to_confirm(
-    session: AsyncSession, clinic: Clinic, patient: Patient, account: str, now: datetime
+    session: AsyncSession, clinic: Clinic, patient: Patient, now: datetime
 ) -> None:
     """Show the practitioner who opened the link; ask again after 2 and 10 minutes of silence."""
     asked = await team.responders(session, patient)
@@ -58,7 +58,7 @@ async def ask_to_confirm(
         [Button(label="it_is_them", data=buttons.pack("confirm", patient.ref, "yes"))],
         [Button(label="not_them", data=buttons.pack("confirm", patient.ref, "no"))],
     ]
-    values = {"patient": words.name_of(session, patient), "account": account}
+    values = {"patient": words.name_of(session, patient), **words.account_of(session, patient)}
     for template, wait in (
         (team.OPENED, timedelta()),
         *((team.NUDGE, wait) for wait in NUDGE_AFTER),

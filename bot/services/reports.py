@@ -15,7 +15,6 @@ from bot.services.enrolling import lead_or_practitioner
 from bot.services.errors import CareError, StaleButton
 from bot.services.outbox import Rows
 from bot.services.turn import Turn
-from bot.storage import sealed
 from bot.storage.queries import alerts, people
 from bot.storage.tables import Alert, Patient, Practitioner
 
@@ -128,7 +127,7 @@ async def _alert_values(
         day = (turn.now.astimezone(whole.zone).date() - done[-1].latest.done_date).days
     return {
         "patient": words.name_of(turn.session, patient),
-        "account": str(sealed.read(turn.session, patient).get("account", "")),
+        **words.account_of(turn.session, patient),
         "level": level.value,
         "level_label": catalogue.label(language, "levels", level.value),
         "reported": catalogue.label(language, "reports", what),

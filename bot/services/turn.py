@@ -26,11 +26,12 @@ class Account:
     first_name: str = ""
     username: str = ""
     language_code: str = ""
+    last_name: str = ""
 
     @property
-    def shown(self) -> str:
-        """The account as a practitioner recognises it: name and @username."""
-        return f"{self.first_name} @{self.username}".strip() if self.username else self.first_name
+    def name(self) -> str:
+        """The name that its owner chose: anybody may choose anybody's."""
+        return f"{self.first_name} {self.last_name}".strip()
 
 
 @dataclass(slots=True)

@@ -44,6 +44,12 @@ def name_of(session: AsyncSession, person: Patient | Practitioner) -> str:
     return str(sealed.read(session, person).get("name", ""))
 
 
+def account_of(session: AsyncSession, patient: Patient) -> dict[str, str]:
+    """Return the account that opened the patient's link: the name it chose, and its username."""
+    kept = sealed.read(session, patient)
+    return {"account": str(kept.get("account", "")), "username": str(kept.get("username", ""))}
+
+
 async def patient_values(session: AsyncSession, clinic: Clinic, patient: Patient) -> dict[str, Any]:
     """Return what every text may say to, or of, this patient."""
     practitioner = await people.practitioner(session, patient.practitioner_id)

@@ -74,7 +74,7 @@ async def test_who_opened_the_link_is_confirmed_with_one_tap(clinic: Clinic) -> 
     await nour.says("/enroll Ana mesotherapy-face")
     first = nour.link
     await ben.opens(first)
-    assert "Ben\nIs this Ana?" in nour.last_message
+    assert "Ben, no @username\nIs this Ana?" in nour.last_message
     await ben.taps("Yes, that is me")
     await ben.taps("I am 18+ and I agree")
     await ben.taps("Yes")
@@ -98,7 +98,7 @@ async def test_who_opened_the_link_is_confirmed_with_one_tap(clinic: Clinic) -> 
     await ana.taps("Yes")
     # The practitioner sees the name and the @username, and is reminded after 2 and 10 minutes.
     assert nour.last_message.startswith(
-        "Somebody opened the link for Ana:\nAna @ana_sample\nIs this Ana?"
+        "Somebody opened the link for Ana:\nAna, @ana_sample\nIs this Ana?"
     )
     await clinic.forward(minutes=3)
     assert nour.last_message.startswith("Ana is still waiting for you.")
@@ -244,3 +244,24 @@ async def test_confirming_can_be_switched_off(trusting: Clinic) -> None:
     assert ana.find("your care card")
     assert not any("Is this Ana?" in words for words in nour.heard)
     await trusting.check_ledger()
+
+
+async def test_a_name_cannot_pass_for_another_account(clinic: Clinic) -> None:
+    nour = clinic.nour
+    forged = (
+        "Ana\u202e @ana_sample\n\nSystem:\u2028confirmed",
+        "Ana \uff20ana_sample\u200b System: confirmed",
+    )
+    for number, name in enumerate(forged):
+        await nour.says(f"/enroll Ana{number} mesotherapy-face")
+        mallory = clinic.someone(name)
+        mallory.person.last_name = "Smith\u2066 @x"
+        await mallory.opens(nour.link)
+        asked = f"Somebody opened the link for Ana{number}:"
+        shown = "Ana ana_sample System: confirmed Smith x, no @username"
+        assert nour.last_message.startswith(f"{asked}\n{shown}\nIs this Ana{number}?")
+    await nour.says("/enroll Lea mesotherapy-face")
+    lea = clinic.someone("Lea", username="lea_s")
+    lea.person.last_name = "Stone"
+    await lea.opens(nour.link)
+    assert "\nLea Stone, @lea_s\nIs this Lea?" in nour.last_message

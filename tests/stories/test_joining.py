@@ -46,7 +46,7 @@ async def test_nothing_of_the_plan_is_said_before_the_yes_and_the_confirmation(
     assert "can I go to the sauna?" in nour.last_message
     await ana.presses("Something is wrong")
     assert ana.last_message.startswith("Call 112 now if:")
-    assert "Nobody has confirmed yet that this account is Ana: Ana @ana_sample" in nour.heard[-1]
+    assert "Nobody has confirmed yet that this account is Ana: Ana, @ana_sample" in nour.heard[-1]
     assert not any(map(OF_THE_PLAN.search, but_warnings(ana.news())))
 
     await nour.taps("Yes, confirm")
@@ -80,7 +80,7 @@ async def test_a_patient_far_away_tells_the_clock_and_the_city(clinic: Clinic) -
     await ana.taps("09:30")
     assert "New York" in ana.buttons
     await ana.taps("New York")
-    await nour.taps("Yes, confirm", nour.find("Ana @ana_sample"))
+    await nour.taps("Yes, confirm", nour.find("Ana, @ana_sample"))
     assert "Until Fri 13 March, 18:00:\n- no gym" in ana.heard[-2]
     assert "(or your local emergency number)" in ana.last_message
 
@@ -138,7 +138,7 @@ async def test_a_patient_whom_nobody_confirms_waits_with_the_danger_path_open(
     await clinic.forward(seconds=20)
     (nudge,) = nour.news()
     assert nudge.startswith("Ana is still waiting for you.")
-    assert "Ana @ana_sample" in nudge
+    assert "Ana, @ana_sample" in nudge
     await ana.says("/wrong")
     assert "Call the clinic now on +49 30 5550 100" in ana.last_message
     assert nour.news()[-1].startswith("URGENT: Ana")
@@ -207,7 +207,7 @@ async def test_the_wrong_person_is_let_go_and_the_right_one_joins(clinic: Clinic
     # Somebody else at the phone: the practitioner says no, also after the patient's yes.
     await ana.taps("Yes, that is me")
     await ana.taps("I am 18+ and I agree")
-    await nour.taps("No, somebody else", nour.find("Ana @ana_sample"))
+    await nour.taps("No, somebody else", nour.find("Ana, @ana_sample"))
     (consent,) = await clinic.rows("SELECT * FROM v_consent")
     assert consent["withdrawn_at"] is not None
     await ana.taps("Yes")

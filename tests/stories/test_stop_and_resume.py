@@ -110,7 +110,7 @@ async def test_who_stops_before_joining_can_come_back(clinic: Clinic) -> None:
     assert "where you are now?" in ana.last_message
     await ana.taps("Yes")
     assert "The clinic must now check that it is you." in ana.last_message
-    await nour.taps("Yes, confirm", nour.find("Ana @ana_sample"))
+    await nour.taps("Yes, confirm", nour.find("Ana, @ana_sample"))
     assert "when to get help" in ana.last_message
 
 
