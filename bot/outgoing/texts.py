@@ -17,6 +17,7 @@ from bot.outgoing.catalogue import FALLBACK, Catalogue, MessagesError
 
 LONGEST_SOURCE = 20_000
 LONGEST_RAW = 32_768
+DEEPEST = 40
 NEVER_FALLS_BACK = ("steps/", "alerts/", "locked/", "shared/")
 """A text about a person's safety is never in another language than the chat."""
 INCLUDED = ("locked/", "shared/")
@@ -173,6 +174,10 @@ def check_syntax(file: str, key: str, source: str, catalogue: Catalogue) -> node
         tree = parse(source)
     except TemplateError as fault:
         raise MessagesError(file, key, str(fault)) from fault
+    except RecursionError:
+        raise MessagesError(file, key, "nested too deeply") from None
+    if _too_deep(tree):
+        raise MessagesError(file, key, "nested too deeply")
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _SYNTAX):
             raise MessagesError(file, key, f"{type(node).__name__} is not allowed in a text")
@@ -182,6 +187,16 @@ def check_syntax(file: str, key: str, source: str, catalogue: Catalogue) -> node
             _check_include(file, key, node, catalogue)
     _check_loops(file, key, tree, ())
     return tree
+
+
+def _too_deep(tree: nodes.Template) -> bool:
+    """Say whether a tree is deeper than any text needs; a walk that calls itself would not end."""
+    level: list[nodes.Node] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in node.iter_child_nodes()]
+        if not level:
+            return False
+    return True
 
 
 def _check_include(file: str, key: str, node: nodes.Include, catalogue: Catalogue) -> None:

@@ -89,6 +89,17 @@ NAMES = [
 ]
 
 
+@pytest.mark.parametrize("depth", [41, 90, 500, 4000])
+def test_a_text_nested_too_deeply_is_refused_in_words(overlay: Overlay, depth: int) -> None:
+    for source in (
+        "{% if late %}" * min(depth, 700) + "x" + "{% endif %}" * min(depth, 700),
+        "{% if " + "not " * depth + "late %}x{% endif %}",
+        "{{ first_name" + "[0]" * depth + " }}",
+    ):
+        with pytest.raises(MessagesError, match="nested too deeply"):
+            Texts(overlay({"en/patient/got_it.html.j2": source}))
+
+
 @pytest.mark.parametrize("source", NOT_ALLOWED)
 def test_syntax_that_is_not_allowed_is_refused_when_read(overlay: Overlay, source: str) -> None:
     with pytest.raises(MessagesError, match="patient/got_it"):
