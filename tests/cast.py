@@ -16,7 +16,7 @@ from bot.demo.chats import Message
 from bot.demo.people import Person
 from bot.domain.states import ReminderState
 from bot.rehearsal import Rehearsal
-from bot.storage.queries import vitals
+from bot.storage.queries import people, vitals
 from bot.storage.tables import Reminder
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -200,6 +200,14 @@ class Clinic:
         for row in rows:
             assert (row["state"] == "sent") == (row["carried"] == "sent"), row
             assert (row["state"] in ("planned", "sent")) == (row["reason"] is None), row
+
+    async def member(self, actor: Actor) -> bool:
+        """Whether the account belongs to a patient, or to somebody of the team."""
+        async with self.rehearsal.app.deps.database.read() as session:
+            return (
+                await people.patient_by_account(session, actor.person.id) is not None
+                or await people.practitioner_by_account(session, actor.person.id) is not None
+            )
 
     async def reminders(self) -> dict[str, dict[str, Any]]:
         """The newest round of each step, by step."""

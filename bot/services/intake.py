@@ -1,6 +1,6 @@
 """Who is speaking, and what they are told when something cannot be done or went wrong."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,8 +12,15 @@ from bot.services.deps import Deps, new_ref
 from bot.services.errors import CareError
 from bot.services.turn import Account, Turn
 from bot.storage import sealed
+from bot.storage.queries import outbox as messages
 from bot.storage.queries import people
 from bot.storage.tables import Message
+
+# An account that is nobody's costs the others no more of what Telegram lets us say than this.
+_STRANGER_PAUSE = timedelta(seconds=10)
+_LINK_INVALID = "errors/link_invalid"
+_FAILURES = 5
+_FAILURES_WITHIN = timedelta(minutes=15)
 
 
 async def open_turn(
@@ -50,8 +57,21 @@ async def refuse(turn: Turn, refusal: CareError) -> None:
     await say(turn, refusal.template, values)
 
 
+async def _guesses(turn: Turn, template: str) -> bool:
+    """Say whether the account was told often enough by now that its link does not work."""
+    if template != _LINK_INVALID:
+        return False
+    since = turn.now - _FAILURES_WITHIN
+    return await messages.count_said(turn.session, turn.account.id, template, since) >= _FAILURES
+
+
 async def say(turn: Turn, template: str, values: dict[str, object] | None = None) -> None:
-    """Answer whoever speaks: a practitioner, a patient, or an account that is neither."""
+    """Answer whoever speaks: a practitioner, a patient, or an account that is neither.
+
+    Whoever guesses links, or is nobody's and talks without end, is not answered each time.
+    """
+    if await _guesses(turn, template):
+        return
     if turn.practitioner is not None:
         await turn.tell(turn.practitioner, template, values)
     elif turn.patient is not None:
@@ -62,6 +82,9 @@ async def say(turn: Turn, template: str, values: dict[str, object] | None = None
 
 
 async def _to_stranger(turn: Turn, template: str, values: dict[str, object]) -> None:
+    since = turn.now - _STRANGER_PAUSE
+    if await messages.stranger_answered(turn.session, turn.account.id, since):
+        return
     row = Message(
         ref=new_ref(),
         clinic_id=turn.clinic.id or 0,

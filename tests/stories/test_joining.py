@@ -380,3 +380,41 @@ async def test_after_an_ended_plan_a_new_link_begins_the_next(clinic: Clinic) ->
     await nour.presses("Today")
     assert "Not joined yet" not in nour.last_message
     await clinic.check_ledger()
+
+
+async def test_a_stranger_is_answered_once_in_ten_seconds(clinic: Clinic) -> None:
+    mallory = clinic.someone("Mallory")
+    for number in range(30):
+        await mallory.person.says(f"hello {number}")
+    await clinic.settle()
+    assert len(mallory.news()) == 1
+    await clinic.forward(seconds=11)
+    await mallory.says("hello again")
+    assert len(mallory.news()) == 1
+    # What is not answered is on record all the same.
+    rows = await clinic.rows("SELECT count(*) AS n FROM v_update WHERE state = 'handled'")
+    assert rows[0]["n"] >= 31
+
+
+async def test_guessed_links_are_answered_five_times_in_fifteen_minutes(clinic: Clinic) -> None:
+    nour, mallory = clinic.nour, clinic.someone("Mallory")
+    await clinic.enroll(clinic.ana)
+    clinic.ana.news()
+    for guesser in (mallory, clinic.ana):
+        heard = []
+        for number in range(12):
+            await clinic.forward(seconds=11)
+            guesser.news()
+            await guesser.says(f"/start guess{number:027}")
+            heard += guesser.news()
+        assert heard == [BAD_LINK] * 5, guesser.person
+    # A link that works is no guess, and a quarter of an hour later one may be wrong again.
+    await nour.says("/enroll Lea mesotherapy-face")
+    await mallory.opens(nour.link)
+    assert "Are you Lea?" in mallory.last_message
+    stranger = clinic.someone("Omar")
+    for wait in (*[11] * 6, 900):
+        stranger.news()
+        await clinic.forward(seconds=wait)
+        await stranger.says("/start wrong")
+    assert stranger.news() == [BAD_LINK]

@@ -35,7 +35,11 @@ async def refused(clinic: Clinic, actor: Actor, answers: Mapping[str, str]) -> N
     others = {each: len(each.heard) for each in (clinic.nour, clinic.ana, clinic.ben)}
     others.pop(actor, None)
     told = len(actor.heard)
+    member = await clinic.member(actor)
     for words in answers:
+        if not member:
+            await clinic.settle()
+            await clinic.forward(seconds=11)
         await actor.person.says(words)
     await clinic.settle()
     heard = actor.heard[told:]
@@ -52,7 +56,12 @@ async def forged(clinic: Clinic, actor: Actor, taps: Sequence[str], sentence: st
     told = len(actor.heard)
     message = actor.person.last_message
     message.inline_keyboard = [[{"text": data, "callback_data": data}] for data in taps]
+    member = await clinic.member(actor)
     for data in taps:
+        if not member:
+            # Somebody who is nobody here is answered once in ten seconds.
+            await clinic.settle()
+            await clinic.forward(seconds=11)
         await actor.person.taps(data, message)
     await clinic.settle()
     heard = actor.heard[told:]

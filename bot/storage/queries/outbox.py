@@ -153,6 +153,38 @@ async def message_in_chat(
     return found.first()
 
 
+async def stranger_answered(session: AsyncSession, chat_id: int, since: datetime) -> bool:
+    """Say whether a chat that is nobody's was answered after ``since``, or is about to be."""
+    found = await session.exec(
+        select(Message.id)
+        .where(
+            Message.chat_id == chat_id,
+            col(Message.patient_id).is_(None),
+            col(Message.practitioner_id).is_(None),
+            or_(
+                col(Message.queued_at) > since,
+                col(Message.state).in_([MessageState.QUEUED, MessageState.SENDING]),
+            ),
+        )
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+async def count_said(session: AsyncSession, chat_id: int, template: str, since: datetime) -> int:
+    """Count how often a chat was told the same after ``since``."""
+    found = await session.exec(
+        select(func.count())
+        .select_from(Message)
+        .where(
+            Message.chat_id == chat_id,
+            Message.template == template,
+            col(Message.queued_at) > since,
+        )
+    )
+    return found.one()
+
+
 async def of_report(session: AsyncSession, patient_id: int, report: str) -> Sequence[Message]:
     """Return every message about one report of the patient, in the order of their ids."""
     found = await session.exec(
