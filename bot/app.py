@@ -131,16 +131,33 @@ async def init(options: Settings, clinic: Clinic, clock: Clock | None = None) ->
     deps = open_deps(options, clock)
     try:
         async with deps.database.write() as session:
-            if await people.the_clinic(session) is not None:
-                raise StartError("this database already has a clinic; use another DATA_DIR")
-            clinic.ref = new_ref()
             clinic.bot_username = username
+            if (kept := await people.the_clinic(session)) is not None:
+                again = await clinics.begin_again(session, kept, clinic, deps)
+                if again is None:
+                    raise StartError("this database already has a clinic; use another DATA_DIR")
+                return username, again
+            clinic.ref = new_ref()
             clinic.created_at = clock.now()
             await sealed.put_key_mark(session)
             link = await clinics.create(session, clinic, deps)
     finally:
         await deps.database.close()
-    return clinic.bot_username, link
+    return username, link
+
+
+async def invite_lead(options: Settings) -> str:
+    """Return a new one-time link for the lead; whoever led before loses access once it is used."""
+    await check_schema(options)
+    deps = open_deps(options, SystemClock())
+    try:
+        async with deps.database.write() as session:
+            clinic = await people.the_clinic(session)
+            if clinic is None:
+                raise StartError("there is no clinic; run: aftercare init")
+            return await clinics.invite_lead(session, clinic, deps)
+    finally:
+        await deps.database.close()
 
 
 class App:

@@ -168,6 +168,14 @@ def _short(option: str, value: str, longest: int) -> None:
 
 
 @commands.command()
+def invite_lead() -> None:
+    """Print a new one-time link by which a lead who lost the account takes over."""
+    link = _run(app.invite_lead(Settings()))
+    typer.echo(f"Whoever opens this link within 24 hours leads the clinic: {link}")
+    typer.echo("The account that leads now loses access at that moment.")
+
+
+@commands.command()
 def run() -> None:
     """Run the bot: polling, or webhook when WEBHOOK_URL is set. SIGTERM stops it within 10 s."""
     options = Settings()

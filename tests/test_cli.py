@@ -28,7 +28,7 @@ from bot.rehearsal import demo_clinic, local_settings
 from bot.settings import Settings
 from tests.cast import Clinic
 
-COMMANDS = ("init", "run", "demo", "check", "preview", "migrate", "doctor", "stats")
+COMMANDS = ("init", "invite-lead", "run", "demo", "check", "preview", "migrate", "doctor", "stats")
 LINK = re.compile(r"https://t\.me/aftercare_demo_bot\?start=[A-Za-z0-9_-]{32}")
 # What design.md promises that init is given, and no more.
 CLINIC = ["init", "--clinic", "Lumen Clinic of Berlin Mitte", "--timezone", "Europe/Berlin"]
@@ -183,19 +183,37 @@ async def test_a_clinic_is_made_the_bot_runs_and_its_lead_is_greeted(
     nour = telegram.person("Nour")
     plain = httpx.AsyncClient(trust_env=False, base_url=f"http://{at}", timeout=5)
     async with operator.starts("run") as running, plain as http:
-        # While it starts: a clinic is made once.
-        assert (await operator.runs(*CLINIC)).sentence == (
-            "this database already has a clinic; use another DATA_DIR"
-        )
+        # While it starts: a clinic is made once, and until it has a lead its link may be lost.
+        taken = "this database already has a clinic; use another DATA_DIR"
+        other = ["--clinic", "Another Clinic", *CLINIC[3:]]
+        assert (await operator.runs("init", *other)).sentence == taken
+        lost = link
+        again = await operator.runs(*CLINIC, "--opening-hours", "Mon 9 to 12")
+        (link,) = LINK.findall(again.out)
+        assert link != lost
+        assert sql(data, "SELECT opening_hours FROM clinic") == [("Mon 9 to 12",)]
         ready = await becomes(http, 200)
         assert (ready["trouble"], ready["version"]) == (None, bot.__version__)
         assert (await http.get("/healthz")).text == "ok\n"
         assert "aftercare_messages_due 0.0" in (await http.get("/metrics")).text
         assert (await http.post("/telegram/x", json={"update_id": 1})).status_code == 404
 
+        omar = telegram.person("Omar")
+        await omar.opens(lost)
+        await omar.hears("This link does not work", within=10)
         await nour.opens(link)
         welcome = await nour.hears("Lumen Clinic of Berlin Mitte", within=10)
         assert "You are the lead" in welcome.text
+        assert (await operator.runs(*CLINIC)).sentence == taken
+        # With the account lost, a new one takes over.
+        made = await operator.runs("invite-lead")
+        assert (made.code, made.err) == (0, "")
+        (link,) = LINK.findall(made.out)
+        heir = telegram.person("Nour")
+        await heir.opens(link)
+        await heir.hears("You are the lead", within=10)
+        await nour.says("/patients")
+        await nour.hears("You cannot do that here", within=10)
 
         how = await stopped(running)
     assert how.code == 0
@@ -359,7 +377,7 @@ def desk(
 def test_every_command_explains_itself(desk: Desk) -> None:
     told = desk.runs("--help")
     assert told.code == 0
-    assert set(re.findall(r"^│ (\w+) ", told.out, re.M)) == set(COMMANDS)
+    assert set(re.findall(r"^│ ([\w-]+) ", told.out, re.M)) == set(COMMANDS)
     for command in COMMANDS:
         told = desk.runs(command, "--help")
         assert told.code == 0

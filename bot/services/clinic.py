@@ -9,7 +9,7 @@ from bot.domain.states import PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import accounts, enrolling, invitations, outbox, preview, reach, words
+from bot.services import accounts, enrolling, invitations, joining, outbox, preview, words
 from bot.services.deps import Deps, new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
@@ -21,6 +21,10 @@ from bot.storage.tables import Clinic, Consent, Patient, Practitioner, ProtocolV
 _REVIEW_EVERY = timedelta(days=365)
 LEAD = "lead"
 PRACTITIONER = "practitioner"
+_SET_BY_INIT = (
+    *("sender_name", "timezone", "language", "phone", "emergency_number", "urgent_number"),
+    *("urgent_place", "opening_hours", "bot_username", "confirm_joining"),
+)
 
 
 async def create(session: AsyncSession, clinic: Clinic, deps: Deps) -> str:
@@ -31,6 +35,27 @@ async def create(session: AsyncSession, clinic: Clinic, deps: Deps) -> str:
         for name in deps.catalogue.protocols:
             await _approve(session, clinic, deps.catalogue, name, None, deps, is_demo=True)
     return await invitations.for_practitioner(session, clinic, LEAD, None, deps.clock.now())
+
+
+async def invite_lead(session: AsyncSession, clinic: Clinic, deps: Deps) -> str:
+    """Return a new one-time link that makes whoever opens it the lead; an earlier one is closed."""
+    now = deps.clock.now()
+    await people.close_team_invitations(session, clinic.id or 0, now, LEAD)
+    return await invitations.for_practitioner(session, clinic, LEAD, None, now)
+
+
+async def begin_again(session: AsyncSession, kept: Clinic, asked: Clinic, deps: Deps) -> str | None:
+    """Take what ``init`` is given anew and return a new link for the lead.
+
+    Nothing when it is another clinic, or when somebody already leads this one.
+    """
+    everybody = await people.practitioners(session, kept.id or 0)
+    if asked.name != kept.name or any(each.role == LEAD for each in everybody):
+        return None
+    for field in _SET_BY_INIT:
+        setattr(kept, field, getattr(asked, field))
+    session.add(kept)
+    return await invite_lead(session, kept, deps)
 
 
 async def _approve(
@@ -312,14 +337,7 @@ async def remove(turn: Turn, ref: str) -> None:
     leaver = next((each for each in everybody if each.ref == ref and each.role != LEAD), None)
     if leaver is None:
         raise StaleButton
-    leaver.removed_at = turn.now
-    turn.session.add(leaver)
-    waiting = await people.unconfirmed_of(turn.session, leaver.id or 0)
-    await people.move_patients(turn.session, leaver.id or 0, lead.id or 0)
-    for patient in waiting:
-        # Whoever was asked is gone; the patient must not wait for an answer that cannot come.
-        patient.practitioner_id = lead.id or 0
-        await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.now)
+    await joining.replace(turn, leaver, lead)
     await turn.screen(
         "practitioner/removed",
         {"name": words.name_of(turn.session, leaver)},

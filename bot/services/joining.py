@@ -77,7 +77,8 @@ async def _already(turn: Turn, patient: Patient) -> None:
 async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
     if turn.patient is not None:
         raise NotAllowed
-    if turn.practitioner is not None:
+    leads = invitation.role == "lead"
+    if turn.practitioner is not None and not (leads and turn.practitioner.role != "lead"):
         # A lead who tries the link must neither use it up nor become what it makes of others.
         raise CareError("link_for_colleague")
     if not await people.use_invitation(turn.session, invitation.id or 0, turn.now):
@@ -90,7 +91,7 @@ async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
         created_at=turn.now,
     )
     practitioner.role = invitation.role or "practitioner"
-    practitioner.removed_at = None
+    practitioner.removed_at = practitioner.unreachable_at = None
     sealed.write(
         turn.session,
         practitioner,
@@ -102,12 +103,29 @@ async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
     turn.session.add(practitioner)
     await turn.session.flush()
     turn.practitioner = practitioner
-    lead = practitioner.role == "lead"
     await turn.tell(practitioner, "practitioner/menu", menu=menus.PRACTITIONER)
-    rows = [[Button(label="read_protocols", data=buttons.pack("protocols"))]] if lead else []
+    rows = [[Button(label="read_protocols", data=buttons.pack("protocols"))]] if leads else []
     await turn.tell(
-        practitioner, "practitioner/welcome_lead" if lead else "practitioner/welcome", rows=rows
+        practitioner, "practitioner/welcome_lead" if leads else "practitioner/welcome", rows=rows
     )
+    if leads:
+        # The account that led before is lost, or somebody else's: it opens no door any more.
+        await people.close_team_invitations(turn.session, turn.clinic.id or 0, turn.now)
+        for other in await people.practitioners(turn.session, turn.clinic.id or 0):
+            if other.role == "lead" and other.id != practitioner.id:
+                await replace(turn, other, practitioner)
+
+
+async def replace(turn: Turn, leaver: Practitioner, heir: Practitioner) -> None:
+    """End a practitioner's access at once; their patients move to ``heir``."""
+    leaver.removed_at = turn.now
+    turn.session.add(leaver)
+    waiting = await people.unconfirmed_of(turn.session, leaver.id or 0)
+    await people.move_patients(turn.session, leaver.id or 0, heir.id or 0)
+    for patient in waiting:
+        # Whoever was asked is gone; the patient must not wait for an answer that cannot come.
+        patient.practitioner_id = heir.id or 0
+        await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.now)
 
 
 async def send_link(turn: Turn, practitioner: Practitioner, patient: Patient, address: str) -> None:

@@ -12,6 +12,8 @@ import pytest
 from bot.app import App, shipped_messages
 from bot.clock import PushedClock
 from bot.rehearsal import demo_clinic, rehearsal
+from bot.services import clinic as clinics
+from bot.storage.queries import people
 from tests.cast import Clinic
 from tests.conftest import START, cast_of
 from tests.stories.test_practitioner_bad_input import NOT_ALLOWED, STALE, forged
@@ -227,9 +229,12 @@ async def test_a_colleague_joins_by_a_link_and_leaves_at_once(clinic: Clinic) ->
     assert nour.find("Omar can no longer use this bot. The patients of Omar are now yours.")
     await omar.presses("Today")
     assert omar.last_message.startswith("This bot is for patients of Lumen Clinic.")
+    # Somebody who is nobody here is answered once in ten seconds.
+    await clinic.forward(seconds=11)
     await omar.says("/today")
     assert omar.last_message == NOT_ALLOWED
     for label in ("Yes, confirm", "Open the card"):
+        await clinic.forward(seconds=11)
         await omar.taps(label)
         assert omar.last_message == NOT_ALLOWED
     # Ben waits for nobody who is gone, and Omar hears no more of them.
@@ -252,3 +257,57 @@ async def test_a_colleague_joins_by_a_link_and_leaves_at_once(clinic: Clinic) ->
     await omar.presses("Patients")
     assert omar.buttons[0] == "Ben, link opened"
     await clinic.check_ledger()
+
+
+async def test_a_lead_who_lost_the_account_takes_over_with_another(both: Clinic) -> None:
+    nour, ana, ben = both.nour, both.ana, both.ben
+    await both.enroll(ana)
+    await nour.says("/enroll Ben mesotherapy-face")
+    await ben.opens(nour.link)
+    await nour.presses("Team")
+    await nour.taps("Invite a colleague")
+    thiefs = nour.link
+    deps = both.rehearsal.app.deps
+    links = []
+    for _ in range(2):
+        async with deps.database.write() as session:
+            kept = await people.the_clinic(session)
+            assert kept is not None
+            links.append(await clinics.invite_lead(session, kept, deps))
+    again, omar = both.someone("Nour"), both.someone("Omar")
+    await omar.opens(links[0])
+    assert omar.last_message.startswith("This link does not work.")
+    # Until the link is opened, nothing changes.
+    await nour.says("/patients")
+    assert "Ana, active" in nour.buttons
+    await again.opens(links[1])
+    assert again.heard[-2].startswith("Welcome. You are the lead of Lumen Clinic.")
+    # Who waits to be confirmed is asked of the new account; the patients are there too.
+    assert "Is this Ben?" in again.last_message
+    await again.says("/patients")
+    assert "Ana, active" in again.buttons
+    await nour.says("/patients")
+    assert nour.last_message == "You cannot do that here. Nothing was changed."
+    await both.forward(seconds=11)
+    await omar.opens(thiefs)
+    assert omar.last_message.startswith("This link does not work.")
+    nour.news()
+    await ana.presses("Something is wrong")
+    assert again.last_message.startswith("URGENT: Ana")
+    assert nour.news() == []
+
+
+async def test_a_colleague_can_be_made_the_lead(clinic: Clinic) -> None:
+    nour, maya = clinic.nour, clinic.someone("Maya")
+    await nour.presses("Team")
+    await nour.taps("Invite a colleague")
+    await maya.opens(nour.link)
+    deps = clinic.rehearsal.app.deps
+    async with deps.database.write() as session:
+        kept = await people.the_clinic(session)
+        assert kept is not None
+        link = await clinics.invite_lead(session, kept, deps)
+    # The lead who tries the link does not use it up.
+    await nour.opens(link)
+    await maya.opens(link)
+    assert maya.last_message.startswith("Welcome. You are the lead of Lumen Clinic.")

@@ -262,6 +262,24 @@ async def close_invitations(session: AsyncSession, patient_id: int, now: datetim
     )
 
 
+async def close_team_invitations(
+    session: AsyncSession, clinic_id: int, now: datetime, role: str | None = None
+) -> None:
+    """Make every open link to join the clinic's team useless, or those of one role."""
+    closed = (
+        update(Invitation)
+        .where(
+            col(Invitation.clinic_id) == clinic_id,
+            col(Invitation.patient_id).is_(None),
+            col(Invitation.used_at).is_(None),
+        )
+        .values(used_at=now)
+    )
+    if role is not None:
+        closed = closed.where(col(Invitation.role) == role)
+    await session.exec(closed)
+
+
 async def latest_invitation_at(session: AsyncSession, patient_id: int) -> datetime | None:
     """Return when the patient's newest link was made."""
     found = await session.exec(
