@@ -1,6 +1,7 @@
 """The bot against the local Telegram, on a clock that can be pushed."""
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -170,7 +171,8 @@ async def rehearsal(
 ) -> AsyncIterator[tuple[Rehearsal, list[Person]]]:
     """Run bot and local Telegram until the block ends; with ``page``, show the two phones."""
     clock = clock or PushedClock()
-    telegram = LocalTelegram(now=clock.now)
+    # A token that no web page can know, should one reach this port.
+    telegram = LocalTelegram(now=clock.now, token=f"1000000001:{secrets.token_urlsafe(24)}")
     people: list[Person] = []
     phones = Phones(telegram) if page else None
     if page:

@@ -52,9 +52,11 @@ class Params:
         if not value:
             return None
         try:
-            return json.loads(value)
-        except ValueError:
+            decoded = json.loads(value)
+            json.dumps(decoded, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
             raise bad(f"can't parse {name} JSON object") from None
+        return decoded
 
     def entries(self, name: str) -> list[Json]:
         """The value as a list of objects, empty when it is missing."""
@@ -87,7 +89,7 @@ class Params:
                 try:
                     shown[name] = json.loads(value)
                     continue
-                except ValueError:
+                except (ValueError, RecursionError):
                     pass
             shown[name] = value
         return shown

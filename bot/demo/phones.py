@@ -188,14 +188,19 @@ class Phones:
             raise PhoneError("only this page may do that")
         if origin is not None and origin != f"http://{request.headers.get('host')}":
             raise PhoneError("only this page may do that")
-        if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
+        length = request.headers.get("content-length") or "0"
+        if not length.isdecimal() or int(length) > LARGEST_BODY:
             raise PhoneError("this file is too large for the demo")
         try:
             body = json.loads(await request.body() or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             raise PhoneError("the page sent something unreadable") from None
         if not isinstance(body, dict):
             raise PhoneError("the page sent something unreadable")
+        try:
+            json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise PhoneError("the page sent something unreadable") from None
         return body
 
     async def _push(self, request: Request) -> Response:
@@ -245,6 +250,8 @@ class Phones:
             await act(person, await self._body(request))
         except (PhoneError, Refusal) as error:
             return _answer({"error": str(error)}, 400)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return _answer({"error": "the page sent something unreadable"}, 400)
         self.telegram.bell.ring()
         return _answer({"ok": True})
 

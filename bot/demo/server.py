@@ -15,9 +15,11 @@ from urllib.parse import parse_qsl, unquote
 import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.demo import faults, webhook
 from bot.demo.files import Upload
@@ -41,6 +43,31 @@ _BAD_GATEWAY = (
 )
 
 
+class OnlyHere:
+    """Refuses what another web page, open in the same browser, would have this machine do."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on what comes from this machine's own address and from no other site."""
+        app = self._app
+        if scope["type"] == "http" and not _is_ours(Request(scope)):
+            app = JSONResponse({"error": "not found"}, 404)
+        await app(scope, receive, send)
+
+
+def _is_ours(request: Request) -> bool:
+    # Another name for this address may be a trap: it makes its page's site the same as ours.
+    host = request.headers.get("host", "")
+    if host.partition(":")[0] not in ("127.0.0.1", "localhost"):
+        return False
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"http://{host}":
+        return False
+    return request.headers.get("sec-fetch-site") not in ("cross-site", "same-site")
+
+
 class Server:
     """The running server: where it is, and how it goes away and comes back."""
 
@@ -53,7 +80,7 @@ class Server:
         if phones is not None:
             routes += phones.routes()
         routes.append(Route("/{rest:path}", self._answer, methods=["GET", "POST"]))
-        app = Starlette(routes=routes)
+        app = Starlette(routes=routes, middleware=[Middleware(OnlyHere)])
         # a connection that the server closes while its caller picks it up again looks like a fault
         self._config = uvicorn.Config(
             app,
@@ -135,6 +162,8 @@ class Server:
             return Response()
         except Refusal as refusal:
             return _refused(refusal)
+        if not _encodes(params.values):
+            return _refused(Refusal(400, "strings must be encoded in UTF-8"))
         polling = called["method"].lower() == "getupdates"
         telegram.in_hand += 0 if polling else 1
         try:
@@ -184,7 +213,7 @@ class Server:
             if method.lower() == "getupdates":
                 result: object = await self._poll(request, params)
             else:
-                result = perform(telegram, method, params)
+                result = _perform(telegram, method, params)
         except Refusal as refusal:
             note = ""
             if refusal.code == 404:
@@ -276,7 +305,7 @@ async def _params(request: Request) -> Params:
     if kind == "application/json" and body:
         try:
             decoded = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             decoded = None
         if not isinstance(decoded, dict):
             raise Refusal(400, "can't parse request: JSON object expected")
@@ -284,6 +313,23 @@ async def _params(request: Request) -> Params:
     elif body:
         values |= dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     return Params(values, files)
+
+
+def _perform(telegram: LocalTelegram, method: str, params: Params) -> object:
+    """The method's result; parameters of a shape that no caller sends are refused."""
+    try:
+        return perform(telegram, method, params)
+    except (TypeError, ValueError, OverflowError, RecursionError) as fault:
+        raise Refusal(400, f"can't parse request: {type(fault).__name__}") from fault
+
+
+def _encodes(values: object) -> bool:
+    """Whether every text among the values is one; half of a pair is none, and wedges a phone."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _chat(telegram: LocalTelegram, params: Params) -> int | None:
