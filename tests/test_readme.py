@@ -37,9 +37,9 @@ def test_every_make_target_of_the_readme_exists() -> None:
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    listed = re.findall(r"^\| `aftercare ([a-z]+)", README, re.MULTILINE)
+    listed = re.findall(r"^\| `aftercare ([a-z-]+)", README, re.MULTILINE)
     known = [
-        command.name or command.callback.__name__
+        command.name or command.callback.__name__.replace("_", "-")
         for command in commands.registered_commands
         if command.callback
     ]
@@ -76,7 +76,7 @@ async def _output(command: list[str], folder: Path, environment: dict[str, str])
 
 
 async def test_the_views_have_the_columns_of_the_readme(tmp_path: Path) -> None:
-    listed = dict(re.findall(r"^\| `(v_[a-z]+)` \| (.*) \|$", README, re.MULTILINE))
+    listed = dict(re.findall(r"^\| `(v_[a-z-]+)` \| (.*) \|$", README, re.MULTILINE))
     assert list(listed) == [
         "v_reminder",
         "v_message",
