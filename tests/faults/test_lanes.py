@@ -81,9 +81,11 @@ async def acts(sending: Post, patient: Patient, act: Callable[[Turn], Awaitable[
 
 
 async def test_one_patients_chat_does_not_delay_anothers_alert(
-    tmp_path: Path, failures: list[str]
+    tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> None:
-    async with post(tmp_path, START, rate=RATE, chat_burst=4) as sending:
+    async with post(
+        tmp_path, START, rate=RATE, chat_burst=4, database_url=chosen_database_url
+    ) as sending:
         _, ana = await sending.patient("Ana")
         _, ben = await sending.patient("Ben")
         for number in range(60):
@@ -101,8 +103,12 @@ async def test_one_patients_chat_does_not_delay_anothers_alert(
         assert len(passed) == 60
 
 
-async def test_an_alert_goes_before_what_was_written(tmp_path: Path, failures: list[str]) -> None:
-    async with post(tmp_path, START, rate=RATE, chat_burst=4) as sending:
+async def test_an_alert_goes_before_what_was_written(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> None:
+    async with post(
+        tmp_path, START, rate=RATE, chat_burst=4, database_url=chosen_database_url
+    ) as sending:
         _, ana = await sending.patient("Ana")
         _, ben = await sending.patient("Ben")
         for number in range(8):

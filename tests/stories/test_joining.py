@@ -328,7 +328,7 @@ async def test_a_patient_with_a_new_phone_joins_again_by_a_new_link(clinic: Clin
 
     anew = clinic.someone("Ana", username="ana_anew")
     await anew.opens(nour.link)
-    assert "Ana @ana_anew" in nour.last_message
+    assert "Ana, @ana_anew" in nour.last_message
     # Nothing of the plan is shown before both have said yes, not even to an own question.
     for words in ("/plan", "/limits", "can I go to the gym?"):
         await anew.says(words)
@@ -336,7 +336,7 @@ async def test_a_patient_with_a_new_phone_joins_again_by_a_new_link(clinic: Clin
     await anew.taps("Yes, that is me", anew.find("Are you Ana?"))
     await anew.taps("I am 18+ and I agree")
     await anew.taps("Yes")
-    await nour.taps("Yes, confirm", nour.find("Ana @ana_anew"))
+    await nour.taps("Yes, confirm", nour.find("Ana, @ana_anew"))
     assert anew.find("your care card")
     consents = await clinic.rows("SELECT withdrawn_at FROM v_consent ORDER BY given_at")
     assert [row["withdrawn_at"] is None for row in consents] == [False, True]
