@@ -14,7 +14,11 @@ from tests.cast import Clinic
 from tests.conftest import START, cast_of
 from tests.stories.test_visits import card_of
 
-BAD_LINK = "This link does not work. Please ask your clinic for a new one."
+BAD_LINK = (
+    "This link does not work. Please ask your clinic for a new one.\n"
+    "Questions? Call +49 30 5550 100.\n"
+    "In an emergency, call 112."
+)
 
 
 def code_in(link: str) -> str:

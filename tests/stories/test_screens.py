@@ -105,7 +105,7 @@ async def test_times_of_two_clocks_are_marked(clinic: Clinic) -> None:
     await ana.taps("No, change it")
     await ana.taps("13:30")
     await ana.taps("Lisbon")
-    await nour.taps("Yes, confirm", nour.find("Ana @ana_sample"))
+    await nour.taps("Yes, confirm", nour.find("Ana, @ana_sample"))
     await card_of(clinic, "Ana")
     assert marks in nour.last_message
     assert "the last on Tue 10 March, 14:30" in nour.last_message
