@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,17 @@ def load_messages(options: Settings) -> catalogue.Catalogue:
     return catalogue.load(folders)
 
 
+def _read(options: Settings) -> tuple[catalogue.Catalogue, Texts]:
+    messages = load_messages(options)
+    return messages, Texts(messages)
+
+
+@cache
+def _shipped() -> tuple[catalogue.Catalogue, Texts]:
+    """Return the shipped messages; they do not change while a process runs, so once is enough."""
+    return _read(Settings.model_construct(messages_dir=None))
+
+
 def telegram_bot(options: Settings, polling: HTTPXRequest) -> ExtBot[None]:
     """Return the library's bot for the token, not yet connected; it closes ``polling`` too."""
     token = options.telegram_bot_token.get_secret_value()
@@ -95,12 +107,12 @@ def telegram_bot(options: Settings, polling: HTTPXRequest) -> ExtBot[None]:
 
 def open_deps(options: Settings, clock: Clock) -> Deps:
     """Return the parts that services need; raises what a missing key or a bad text says."""
-    messages = load_messages(options)
+    messages, texts = _shipped() if options.messages_dir is None else _read(options)
     database.guard_files(options.database, options.data_dir)
     return Deps(
         database=Database(options.database, vault.open_key_file(options.keys)),
         catalogue=messages,
-        texts=Texts(messages),
+        texts=texts,
         clock=clock,
         bells=Bells(),
     )
