@@ -224,6 +224,9 @@ class App:
         await self.safety.refresh()
         if not await self.deps.database.own():
             await self._stand_by(web=web)
+        elif await self.delivery.anything_in_the_air():
+            # Whoever sends it may be alive, and have lost the database without noticing yet.
+            await asyncio.sleep(self.deps.database.grace_s)
         self.ends.append(asyncio.ensure_future(self._keep_database()))
         if web and self._web is None:
             await self._serve()

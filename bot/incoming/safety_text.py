@@ -224,6 +224,8 @@ class SafetyText:
             self._unrecorded.append((row, text.html))
             self._bell.set()
             return
+        # None went out: the next report in an outage must not be taken for answered.
+        self._not_before_s.pop(chat_id, None)
 
     async def _record(self) -> None:
         """Put what has left on record, in one commit; the rows are final, nothing sends them."""

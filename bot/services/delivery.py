@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -17,6 +18,7 @@ from bot.outgoing import sender
 from bot.outgoing.pace import Pace
 from bot.outgoing.sender import Outcome, Outgoing
 from bot.services import compose, dispatch, settling, situation
+from bot.services.apart import alone
 from bot.services.deps import Deps
 from bot.services.situation import Situation
 from bot.storage import sealed
@@ -29,6 +31,11 @@ log = logging.getLogger(__name__)
 # Fixed senders and no more: the HTTP pool gets slower with more (engine.md, pitfall 2).
 SENDERS = 8
 _FIRST_PAUSE_S = 1.0
+_END_REASONS = {
+    MessageState.SENT: None,
+    MessageState.UNCONFIRMED: Reason.UNCONFIRMED,
+    MessageState.FAILED: Reason.TEMPLATE_FAULT,
+}
 _LONGEST_PAUSE_S = 10.0
 
 
@@ -76,14 +83,27 @@ class Delivery:
         """Whether Telegram gives no answer, so that everything but danger waits for it."""
         return self._in_doubt and self._pace.closed_s > 0
 
+    async def anything_in_the_air(self) -> bool:
+        """Say whether another process, dead or not, has left messages that are being sent."""
+        async with self._deps.database.read() as session:
+            return bool(await outbox.left_sending(session))
+
     async def recover(self) -> int:
         """Treat what a killed process was sending as unknown; return how many there were."""
         now = self._deps.clock.now()
         async with self._deps.database.write(Priority.RESULT) as session:
             left = await outbox.left_sending(session)
             for row in left:
-                await settling.unknown(session, row, now, killed=True)
+                message_id = row.id or 0
+                work = partial(self._recover, session, row, now)
+                if not await alone(session, "recover", work):
+                    # What follows from it cannot be done; at least it holds up nobody else.
+                    await self._end(session, message_id, MessageState.UNCONFIRMED, now)
         return len(left)
+
+    async def _recover(self, session: AsyncSession, row: Message, now: datetime) -> int:
+        await settling.unknown(session, row, now, killed=True)
+        return 1
 
     def recover_first(self) -> None:
         """Claim nothing until what another process may have been sending is recovered."""
@@ -208,7 +228,7 @@ class Delivery:
                 danger_only=self._in_doubt,
                 for_update=not self._deps.database.is_sqlite,
             )
-            situations = await situation.read_all(session, _patients_to_judge(rows))
+            situations = await self._situations(session, rows)
             chats: set[int] = set()
             for row in rows:
                 if self._pace.wait_s > 0:
@@ -216,8 +236,7 @@ class Delivery:
                 if row.chat_id in chats:
                     continue
                 chats.add(row.chat_id)
-                whole = situations.get(row.patient_id or 0)
-                outgoing = await self._prepare(session, row, whole, now)
+                outgoing = await self._prepare(session, row, situations, now)
                 if outgoing is not None:
                     self._pace.take(row.chat_id)
                     taken.append(_Taken(row.id or 0, row.lane, row.expires_at, outgoing))
@@ -256,15 +275,37 @@ class Delivery:
             session,
             [message_id],
             ReminderState.SENT if arrived else ReminderState.UNDELIVERED,
-            None if arrived else Reason.TEMPLATE_FAULT,
+            _END_REASONS[state],
             now,
         )
 
+    async def _situations(
+        self, session: AsyncSession, rows: Sequence[Message]
+    ) -> dict[int, Situation]:
+        """Return the situations of whoever the messages are for; none when one cannot be read.
+
+        Then each message reads its own, and only that patient's cannot be made.
+        """
+        patient_ids = {row.patient_id or 0 for row in rows if _is_judged(row)}
+        try:
+            return await situation.read_all(session, patient_ids)
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            return {}
+
     async def _prepare(
-        self, session: AsyncSession, row: Message, whole: Situation | None, now: datetime
+        self,
+        session: AsyncSession,
+        row: Message,
+        situations: Mapping[int, Situation],
+        now: datetime,
     ) -> Outgoing | None:
         """Ask the rules again and put the words on; nothing when it will not go now."""
         try:
+            whole = situations.get(row.patient_id or 0) if _is_judged(row) else None
+            if whole is None and _is_judged(row):
+                whole = await situation.read(session, row.patient_id or 0)
             verdict = await dispatch.may_leave(session, row, whole, now)
             composed = (
                 await compose.compose(session, self._deps, row, whole, now)
@@ -346,8 +387,13 @@ class Delivery:
             except Exception:
                 arrived = isinstance(outcome, sender.Delivered)
                 state = MessageState.SENT if arrived else MessageState.FAILED
-                async with self._deps.database.write(Priority.RESULT) as session:
-                    await self._end(session, taken.message_id, state, now)
+                try:
+                    async with self._deps.database.write(Priority.RESULT) as session:
+                        await self._end(session, taken.message_id, state, now)
+                except SQLAlchemyError:
+                    # Until it is on record the chat stays as it is, and nothing goes twice.
+                    self._done.append((taken, outcome))
+                    continue
             self._busy_of(taken).discard(taken.outgoing.chat_id)
 
     async def _record(
@@ -376,10 +422,6 @@ class Delivery:
                 log.error("Telegram refuses this bot", extra={"action": "refused", "cause": cause})
 
 
-def _patients_to_judge(rows: Sequence[Message]) -> set[int]:
-    """Return the patients of the messages that belong to a visit, and so may carry reminders."""
-    return {
-        row.patient_id
-        for row in rows
-        if row.patient_id is not None and row.practitioner_id is None and row.visit_id is not None
-    }
+def _is_judged(row: Message) -> bool:
+    """Say whether a message belongs to a patient's visit, and so may carry reminders."""
+    return row.patient_id is not None and row.practitioner_id is None and row.visit_id is not None

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -135,6 +135,11 @@ class Database:
             self._ownership = SessionOwnership(self.url) if file is None else FileOwnership(file)
         return await self._ownership.take()
 
+    @property
+    def grace_s(self) -> float:
+        """For how many seconds an owner before us may not have noticed that it is none."""
+        return 0.0 if self._ownership is None else self._ownership.grace_s
+
     async def own_next(self) -> None:
         """Return once this process owns the database; to be called when another did."""
         if self._ownership is not None:
@@ -165,7 +170,22 @@ class Database:
 
 def _postgres_engine(url: str) -> AsyncEngine:
     # Bound values stay out of error texts, and so out of logs.
-    return create_async_engine(url, pool_size=10, pool_pre_ping=True, hide_parameters=True)
+    engine = create_async_engine(url, pool_size=10, pool_pre_ping=True, hide_parameters=True)
+    event.listen(engine.sync_engine, "handle_error", _as_trouble, retval=True)
+    return engine
+
+
+def _as_trouble(context: ExceptionContext) -> BaseException | None:
+    """Name alike what the database itself cannot do: it concerns everybody, and may pass.
+
+    A server that only reads is an internal error to PostgreSQL, a damaged file just one to SQLite.
+    """
+    error = context.sqlalchemy_exception
+    if isinstance(error, InternalError) or type(error) is DatabaseError:
+        return OperationalError(
+            error.statement, None, context.original_exception, hide_parameters=True
+        )
+    return None
 
 
 def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
@@ -177,6 +197,8 @@ def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
         pool_timeout=60,
         hide_parameters=True,
     )
+
+    event.listen(engine.sync_engine, "handle_error", _as_trouble, retval=True)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

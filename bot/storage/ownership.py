@@ -46,8 +46,9 @@ class FileOwnership:
 
     def __init__(self, file: Path) -> None:
         """Prepare to own the database in ``file``."""
-        self._file = file
-        self._beside = file.with_name(f"{file.name}.lock")
+        # One lock a file, by whatever name it is reached.
+        self._file = file.resolve()
+        self._beside = self._file.with_name(f"{self._file.name}.lock")
         self._lock: int | None = None
         self._owned: tuple[_Identity, _Identity] | None = None
 

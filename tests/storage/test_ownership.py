@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import make_url
 
 from bot.storage.database import Database
-from bot.storage.ownership import NotOwned, Overtaken
+from bot.storage.ownership import FileOwnership, NotOwned, Overtaken
 from bot.storage.queries import vitals
 
 
@@ -67,3 +67,16 @@ async def test_who_loses_the_servers_lock_writes_nothing_until_it_is_back(
         async with opened.write():
             pytest.fail("it wrote")
     await other.close()
+
+
+async def test_a_file_is_owned_once_by_whatever_name_it_is_reached(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    file, link = tmp_path / "kept" / "aftercare.db", tmp_path / "aftercare.db"
+    file.touch()
+    link.symlink_to(file)
+    first, second = FileOwnership(file), FileOwnership(link)
+    assert await first.take()
+    assert not await second.take()
+    await first.leave()
+    assert await second.take()
+    await second.leave()

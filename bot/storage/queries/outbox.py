@@ -201,6 +201,9 @@ async def being_sent(session: AsyncSession, message_ids: Collection[int]) -> Seq
         select(Message)
         .where(col(Message.id).in_(message_ids), col(Message.state) == MessageState.SENDING)
         .order_by(col(Message.id))
+        # A tap that proves one of them waits until its result is on record, and the reverse.
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
     return found.all()
 
