@@ -37,6 +37,7 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _LONGEST_SENDER = 20
+_YEARS = (1970, 2200)
 _FEWEST_DIGITS = 2
 _PHONE = re.compile(r"[0-9 +()./#*,x-]{2,40}")
 
@@ -78,10 +79,17 @@ def _local(text: str, zone: ZoneInfo) -> datetime:
         typed = datetime.strptime(text, "%Y-%m-%dT%H:%M")  # noqa: DTZ007 - the zone comes next
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a time like 2026-03-28T18:30") from None
+    _in_reach(typed.date(), text)
     found = to_utc(typed.date(), typed.time(), zone)
     if found.astimezone(zone).replace(tzinfo=None) != typed:
         raise typer.BadParameter(f"{text} does not exist in {zone.key}: the clocks go forward then")
     return found
+
+
+def _in_reach(day: date, text: str) -> None:
+    # No plan reaches out of these years, and the calendar has an end on both sides.
+    if not _YEARS[0] <= day.year < _YEARS[1]:
+        raise typer.BadParameter(f"{text} is not in the years {_YEARS[0]} to {_YEARS[1] - 1}")
 
 
 def _version(wanted: bool) -> None:
@@ -159,7 +167,12 @@ def init(
     username, link = _run(app.init(options, row))
     typer.echo(f"The clinic is ready. The bot is @{username}.")
     typer.echo(f"The lead opens this link within 24 hours, once: {link}")
-    typer.echo("Now start the bot: aftercare run")
+    typer.echo(f"Now start the bot: {_program()} run")
+
+
+def _program() -> str:
+    """Return what the operator typed to get here, as it need not be on the path."""
+    return "python -m bot" if sys.argv[0].endswith(".py") else sys.argv[0]
 
 
 def _short(option: str, value: str, longest: int) -> None:
@@ -172,7 +185,7 @@ def invite_lead() -> None:
     """Print a new one-time link by which a lead who lost the account takes over."""
     link = _run(app.invite_lead(Settings()))
     typer.echo(f"Whoever opens this link within 24 hours leads the clinic: {link}")
-    typer.echo("The account that leads now loses access at that moment.")
+    typer.echo("If somebody leads it by now, that account loses access at that moment.")
 
 
 @commands.command()
@@ -293,9 +306,11 @@ def preview(
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a date like 2026-04-25") from None
+    _in_reach(found, text)
+    return found
 
 
 def _print_plan(plan: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from bot.demo.telegram import LocalTelegram
 from bot.incoming.safety_text import PATIENCE_S
 from bot.outgoing import dates
 from bot.outgoing.pace import CHAT_BURST
+from bot.services.housekeeping import UNRECORDED
 from bot.settings import Settings
 from bot.storage.queries import inbox, outbox, people, plans
 from bot.storage.tables import Clinic
@@ -103,6 +104,9 @@ class Rehearsal:
                 await outbox.next_due_at(session, now),
                 await people.next_pause_end(session, now, now + _YEAR),
             ]
+            visit_at = await plans.next_visit_at(session, now - UNRECORDED)
+            # Whoever did not record it is asked then.
+            found.append(None if visit_at is None else visit_at + UNRECORDED)
         return min((moment for moment in found if moment is not None), default=None)
 
     async def settle(self) -> None:

@@ -62,7 +62,7 @@ async def test_the_set_up_works_as_written(tmp_path: Path) -> None:
         printed = await _output(command, tmp_path, environment)
     assert "The bot is @aftercare_demo_bot" in printed
     assert "https://t.me/aftercare_demo_bot?start=" in printed
-    assert "aftercare run" in printed
+    assert "Now start the bot: python -m bot run" in printed
 
 
 async def _output(command: list[str], folder: Path, environment: dict[str, str]) -> str:

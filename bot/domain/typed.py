@@ -6,10 +6,17 @@ from collections.abc import Iterable
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'"))
 
 
+# Letters and signs by their class, and yet nothing is seen of them: fillers, the blank of Braille,
+# variation selectors.
+_UNSEEN = {0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
+
+
 def one_line(text: str) -> str:
     """Return a name in one line, without what cannot be seen."""
     # Invisible characters could turn the line around or make two names look alike.
-    visible = "".join(each for each in text if each.isprintable() or each.isspace())
+    visible = "".join(
+        each for each in text if (each.isprintable() or each.isspace()) and ord(each) not in _UNSEEN
+    )
     return " ".join(visible.split())
 
 

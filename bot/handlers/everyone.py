@@ -4,7 +4,7 @@ from telegram import ChatMember, Message, Update
 
 from bot.handlers import patient, practitioner
 from bot.handlers.context import CareContext
-from bot.services import control, joining, reports, screens, team
+from bot.services import control, joining, reach, reports, screens, team
 from bot.services.errors import CareError
 from bot.services.turn import Turn
 
@@ -104,7 +104,11 @@ async def membership(update: Update, context: CareContext) -> None:
     turn: Turn = context.turn
     change = update.my_chat_member
     gone = (ChatMember.BANNED, ChatMember.LEFT)
-    if change is None or change.new_chat_member.status not in gone:
+    if change is None:
+        return
+    if change.new_chat_member.status not in gone:
+        if turn.practitioner is not None:
+            await reach.back(turn.session, turn.practitioner, turn.now)
         return
     if turn.practitioner is not None:
         await team.lose(turn.session, turn.practitioner, turn.now)

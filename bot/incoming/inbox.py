@@ -18,7 +18,7 @@ from bot.domain import typed
 from bot.domain.states import PatientState, UpdateState
 from bot.incoming.poll import id_of
 from bot.logs import Outages
-from bot.services import intake, team
+from bot.services import intake, reach
 from bot.services.deps import Deps
 from bot.services.errors import CareError
 from bot.services.turn import Account, Turn, current_turn
@@ -164,7 +164,7 @@ class Inbox:
             turn.patient.last_heard_at = now
             session.add(turn.patient)
         if turn.practitioner is not None and update.my_chat_member is None:
-            await team.hear_from(session, turn.practitioner)
+            await reach.hear_from(session, turn.practitioner, now)
         query = update.callback_query
         if query is not None:
             turn.tapped = True

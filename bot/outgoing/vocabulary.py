@@ -487,6 +487,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/team": Text(("team",), longest=LONGEST_LIST),
     "practitioner/invite_link": Text(("link", "link_hours"), longest=LONGEST_CAPTION),
     "practitioner/removed": Text(("name",)),
+    "practitioner/reached_again": Text(),
     "practitioner/colleague_unreachable": Text(("name",)),
 }
 

@@ -10,7 +10,7 @@ from bot.outgoing.buttons import Button
 from bot.services import outbox, team, words
 from bot.services.planning import replan
 from bot.storage.queries import people
-from bot.storage.tables import Clinic, Patient
+from bot.storage.tables import Clinic, Patient, Practitioner
 
 NUDGE_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
 
@@ -47,6 +47,30 @@ async def unreachable(session: AsyncSession, patient: Patient, now: datetime) ->
     patient.state = PatientState.UNREACHABLE
     session.add(patient)
     await replan(session, patient.id or 0, now)
+
+
+async def hear_from(session: AsyncSession, practitioner: Practitioner, now: datetime) -> bool:
+    """Reach a practitioner again from now on; say whether that is new.
+
+    Who opened a link while nobody of the team could be asked is asked about now.
+    """
+    if not await team.hear_from(session, practitioner):
+        return False
+    clinic = await people.clinic(session, practitioner.clinic_id)
+    for patient in await people.unconfirmed(session, practitioner.clinic_id):
+        if practitioner in await team.responders(session, patient):
+            await ask_to_confirm(session, clinic, patient, now)
+    return True
+
+
+async def back(session: AsyncSession, practitioner: Practitioner, now: datetime) -> None:
+    """Reach a practitioner again who has let the bot in anew, and say so where it was missed."""
+    if not await hear_from(session, practitioner, now):
+        return
+    clinic = await people.clinic(session, practitioner.clinic_id)
+    await outbox.to_practitioner(
+        session, practitioner, "practitioner/reached_again", now, language=clinic.language
+    )
 
 
 async def ask_to_confirm(

@@ -53,12 +53,14 @@ async def _reached(session: AsyncSession, clinic_id: int) -> list[Practitioner]:
     return [each for each in everybody if each.unreachable_at is None]
 
 
-async def hear_from(session: AsyncSession, practitioner: Practitioner) -> None:
-    """Reach a practitioner again from now on: they have spoken to the bot."""
-    if practitioner.unreachable_at is not None:
-        practitioner.unreachable_at = None
-        session.add(practitioner)
-        await session.flush()
+async def hear_from(session: AsyncSession, practitioner: Practitioner) -> bool:
+    """Reach a practitioner from now on, as they have spoken to the bot; say whether that is new."""
+    if practitioner.unreachable_at is None:
+        return False
+    practitioner.unreachable_at = None
+    session.add(practitioner)
+    await session.flush()
+    return True
 
 
 async def lose(session: AsyncSession, practitioner: Practitioner, now: datetime) -> None:

@@ -41,3 +41,17 @@ def test_a_phrase_is_held_as_whole_words_only() -> None:
 def test_what_the_phrases_do_not_cover_is_left_over(text: str, wanted: str) -> None:
     phrases = ["can i", "can", "go", "to the", "the", "sauna", "my"]
     assert typed.left_over(text, phrases) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("  Ana\n\tMaria  ", "Ana Maria"),
+        ("Ana \u202ereal\u200b", "Ana real"),
+        ("Ana \u2764\ufe0f", "Ana \u2764"),
+        ("\u3164\u2800\u115f \uffa0", ""),
+        ("Jos\u00e9 \u0410\u043d\u043d\u0430", "Jos\u00e9 \u0410\u043d\u043d\u0430"),
+    ],
+)
+def test_a_name_is_one_line_of_what_can_be_seen(text: str, wanted: str) -> None:
+    assert typed.one_line(text) == wanted

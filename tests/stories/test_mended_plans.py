@@ -91,6 +91,17 @@ async def test_a_visit_that_nobody_recorded_no_longer_counts_as_booked(clinic: C
     assert "missed" in clinic.ana.last_message
 
 
+async def test_the_next_message_is_not_jumped_over_when_it_is_about_a_visit(clinic: Clinic) -> None:
+    await clinic.enroll(clinic.ana)
+    await clinic.nour.says("Patients")
+    await clinic.nour.taps("Ana, active")
+    await clinic.nour.taps("Set the next visit")
+    await clinic.nour.says("20.03.2026 15:00")
+    await clinic.tick("2026-03-20 16:00")
+    assert await clinic.rehearsal.next_message() == "Sat 21 March, 15:00"
+    assert "Nobody recorded the visit of Ana" in clinic.nour.last_message
+
+
 async def test_a_visit_moved_within_its_day_repeats_nothing(clinic: Clinic) -> None:
     await clinic.enroll(clinic.ana)
     await clinic.nour.says("Patients")

@@ -50,10 +50,12 @@ async def test_what_cannot_reach_one_practitioner_reaches_another(clinic: Clinic
     assert [said.splitlines()[0] for said in nour.news()] == ["URGENT: Ana"]
     assert maya.news() == []
 
-    # Whoever speaks to the bot is reached again.
+    # Whoever lets the bot in again is reached again, without having to say a word.
     await maya.does(maya.person.unblocks)
-    await maya.says("/start")
-    maya.news()
+    assert maya.news() == [
+        "I reach you again. Messages of the time between may be missing here.\n"
+        "Please look at Today for open reports."
+    ]
     await ana.says("and today?")
     assert maya.news() == ["Ana sent a message:\nand today?"]
     assert nour.news() == []
@@ -130,3 +132,22 @@ async def test_an_answer_to_a_check_claims_nobody_either(clinic: Clinic) -> None
     await ana.taps("Yes, I have one", check)
     (said,) = ana.news()
     assert NOBODY in said
+
+
+async def test_who_opened_a_link_while_nobody_could_be_asked_is_asked_about_later(
+    clinic: Clinic,
+) -> None:
+    nour, ben = clinic.nour, clinic.ben
+    await nour.says("/enroll Ben mesotherapy-face")
+    await nour.does(nour.person.blocks)
+    await ben.opens(nour.link)
+    await ben.taps("Yes, that is me")
+    await ben.taps("I am 18+ and I agree")
+    await ben.taps("Yes")
+    await clinic.forward(minutes=30)
+    nour.news()
+    await nour.does(nour.person.unblocks)
+    asked = nour.find("Somebody opened the link for Ben")
+    await nour.taps("Yes, confirm", asked)
+    assert "when to get help" in ben.last_message
+    await clinic.check_ledger()

@@ -222,7 +222,7 @@ async def test_the_last_action_can_be_taken_back_for_ten_minutes(clinic: Clinic)
     assert await clinic.history("maint") == ["cancelled(new_session)", "planned"]
     await nour.taps("Undo")
     taken_back = "Taken back: the session of Thu 2 April, 10:00, recorded for Ana."
-    assert nour.find(taken_back).text.endswith("Ana gets a short correction.")
+    assert nour.find(taken_back).text.endswith("Ana is told what holds now.")
     assert ana.last_message.startswith("Lumen: please ignore my last card.")
     assert await clinic.history("maint") == [
         "cancelled(new_session)",
@@ -252,7 +252,7 @@ async def test_an_undo_names_what_it_took_back_and_whether_the_patient_is_told(
     clinic: Clinic,
 ) -> None:
     nour, ana = clinic.nour, clinic.ana
-    told = "\nAna gets a short correction."
+    told = "\nAna is told what holds now."
 
     async def undone() -> str:
         await nour.says("/undo")

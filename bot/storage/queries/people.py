@@ -337,6 +337,20 @@ async def unconfirmed_of(session: AsyncSession, practitioner_id: int) -> Sequenc
     return found.all()
 
 
+async def unconfirmed(session: AsyncSession, clinic_id: int) -> Sequence[Patient]:
+    """Return the clinic's patients who opened their link and whom nobody has confirmed."""
+    found = await session.exec(
+        select(Patient)
+        .where(
+            Patient.clinic_id == clinic_id,
+            Patient.state == PatientState.OPENED,
+            col(Patient.confirmed_at).is_(None),
+        )
+        .order_by(col(Patient.id))
+    )
+    return found.all()
+
+
 async def move_patients(session: AsyncSession, leaver_id: int, lead_id: int) -> None:
     """Give every patient of somebody who leaves to the lead."""
     await session.exec(

@@ -323,6 +323,20 @@ async def patients_left_behind(
     return found.all()
 
 
+async def next_visit_at(session: AsyncSession, after: datetime) -> datetime | None:
+    """Return the time of the first booked visit after ``after``."""
+    found = await session.exec(
+        select(func.min(Visit.planned_at))
+        .join(Patient, col(Patient.id) == col(Visit.patient_id))
+        .where(
+            Visit.state == VisitState.PLANNED,
+            col(Visit.planned_at) > after,
+            col(Patient.is_test).is_(False),
+        )
+    )
+    return found.one()
+
+
 async def overdue_visits(session: AsyncSession, before: datetime) -> Sequence[Visit]:
     """Return booked visits whose time lies before ``before`` and that nobody recorded.
 
