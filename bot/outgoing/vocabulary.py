@@ -201,6 +201,7 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "not_joined": Variable("names of those not joined", ["Ana"], [_HOSTILE, _HOSTILE], ([],)),
     "to_book": Variable("names without a next date", ["Ana", "Ben"], [_HOSTILE], ([],)),
+    "more_reports": Variable("how many reports are not listed", "2 more", "2 more", (None,)),
     "missed_checks": Variable("names without a safety check", ["Ben"], [_HOSTILE], ([],)),
     "unreached": Variable("names of those not reached", ["Ben"], [_HOSTILE], ([],)),
     "count": Variable("how many patients are listed", 2, 2, (0,)),
@@ -455,7 +456,10 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/course_stopped": Text(("patient",)),
     # A practitioner: looking.
     "practitioner/today": Text(
-        ("day", "visits", "reports", "missed_checks", "not_joined", "to_book", "unreached"),
+        (
+            *("day", "visits", "reports", "more_reports", "missed_checks"),
+            *("not_joined", "to_book", "unreached"),
+        ),
         longest=LONGEST_LIST,
     ),
     "practitioner/visit_unrecorded": Text(("patient", "visit_at")),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import time, timedelta
 
-from bot.domain.states import PatientState, VisitState
+from bot.domain.states import Level, PatientState, VisitState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
@@ -54,7 +54,8 @@ async def show(turn: Turn) -> None:
         {
             "day": dates.day(day, language, turn.today),
             "visits": lines[:_VISITS],
-            "reports": reports,
+            "reports": reports[:_NAMES],
+            "more_reports": _more(turn, len(reports)),
             "missed_checks": _names(turn, unchecked, refs),
             "unreached": _names(turn, lost, refs),
             "not_joined": _names(turn, waiting, refs),
@@ -71,9 +72,11 @@ async def show(turn: Turn) -> None:
 
 
 async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, str]]:
+    """Return what waits for somebody: the most urgent first, then what has waited longest."""
     language = turn.clinic.language
     reports = []
-    for alert in await alerts.open_of_clinic(turn.session, turn.clinic.id or 0):
+    waiting = await alerts.open_of_clinic(turn.session, turn.clinic.id or 0)
+    for alert in sorted(waiting, key=lambda each: list(Level).index(each.level), reverse=True):
         patient = await people.patient(turn.session, alert.patient_id)
         if patient.is_test:
             continue
@@ -84,7 +87,7 @@ async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, str]
                 "level": turn.deps.catalogue.label(language, "levels", alert.level.value),
             }
         )
-    return reports[:_NAMES]
+    return reports
 
 
 def _listed(turn: Turn, patient: Patient, refs: dict[str, str]) -> str:
@@ -97,7 +100,13 @@ def _listed(turn: Turn, patient: Patient, refs: dict[str, str]) -> str:
 
 def _names(turn: Turn, found: Sequence[Patient], refs: dict[str, str]) -> list[str]:
     names = [_listed(turn, patient, refs) for patient in found[:_NAMES]]
-    if len(found) <= _NAMES:
-        return names
+    more = _more(turn, len(found))
+    return [*names, more] if more else names
+
+
+def _more(turn: Turn, count: int) -> str | None:
+    """Return how many of a list are not shown, or nothing when all of them are."""
+    if count <= _NAMES:
+        return None
     form = turn.deps.catalogue.label(turn.clinic.language, "forms", "more")
-    return [*names, form.format(count=len(found) - _NAMES)]
+    return form.format(count=count - _NAMES)

@@ -238,6 +238,30 @@ async def test_today_shows_who_needs_somebody(clinic: Clinic) -> None:
     await clinic.check_ledger()
 
 
+async def test_today_begins_with_what_is_most_urgent(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await clinic.enroll(ana)
+    await clinic.enroll(ben, "Ben")
+    await clinic.tick("2026-03-13 18:00")
+    await ana.taps("Not yet")
+    await ben.presses("Something is wrong")
+    await nour.presses("Today")
+    waiting = nour.last_message.split("\n\n")[1].splitlines()
+    assert waiting == [
+        "Waiting for you",
+        "- URGENT: Ben, Fri 13 March, 18:00",
+        "- Please answer: Ana, Fri 13 March, 18:00",
+    ]
+    # What does not fit is counted.
+    for _ in range(12):
+        await clinic.forward(minutes=1)
+        await ben.presses("Something is wrong")
+    await nour.presses("Today")
+    waiting = nour.last_message.split("\n\n")[1].splitlines()
+    assert {line[:13] for line in waiting[1:13]} == {"- URGENT: Ben"}
+    assert waiting[13:] == ["2 more"]
+
+
 async def test_a_long_list_of_patients_has_pages(clinic: Clinic) -> None:
     nour = clinic.nour
     async with clinic.rehearsal.app.deps.database.write() as session:
