@@ -44,6 +44,40 @@ async def readyz(http: httpx.AsyncClient, status: int) -> dict[str, Any]:
             await asyncio.sleep(0.04)
 
 
+async def test_a_bot_whose_lock_file_was_deleted_goes_on_and_stays_alone(tmp_path: Path) -> None:
+    async with running_story(tmp_path, "") as story:
+        await fill(story, 2)
+        await story.starts(LOG_LEVEL="INFO")
+        await story.patients[0].says("The first thing.")
+        await story.patients[0].hears("I passed your message", within=30)
+        (lock,) = story.folder.glob("*.lock")
+        lock.unlink()
+        await story.patients[1].says("The second thing.")
+        await story.patients[1].hears("I passed your message", within=30)
+        assert lock.exists()
+        async with standing_by(story, "second") as (second, _):
+            assert await second.stops() == 0
+        assert await passed_on(story) == Counter(["The first thing.", "The second thing."])
+        assert story.ask("SELECT sum(maybe_copies) FROM message") == [(0,)]
+        assert await story.stops() == 0
+
+
+async def test_a_lock_file_that_cannot_be_opened_ends_the_start_with_one_sentence(
+    tmp_path: Path,
+) -> None:
+    async with running_story(tmp_path, "") as story:
+        await fill(story, 1)
+        lock = story.folder / "aftercare.db.lock"
+        lock.mkdir()
+        await story.starts()
+        assert story.process is not None
+        async with asyncio.timeout(30):
+            assert await story.process.wait() == 1
+        (said,) = (story.folder / "log").read_text().splitlines()
+        assert said.startswith(f"aftercare: {lock} cannot be opened (")
+        assert "give it to the account that runs the bot" in said
+
+
 def arrived(story: Story) -> Counter[tuple[int, str]]:
     """How often each phone has received each message."""
     return Counter(
