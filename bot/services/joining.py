@@ -34,9 +34,10 @@ async def open_link(turn: Turn, code: str) -> None:
     if before is not None and not await accounts.makes_way(turn, before, invitation.patient_id):
         await _already(turn, before)
         return
+    # Before the link is used: whoever makes a new one takes the patient first, too.
+    patient = await people.locked_patient(turn.session, invitation.patient_id)
     if not await people.use_invitation(turn.session, invitation.id or 0, turn.now):
         raise CareError("link_invalid")
-    patient = await people.patient(turn.session, invitation.patient_id)
     if patient.telegram_id is not None or patient.joined_at is not None:
         # Another phone or account: from now on the one before hears nothing.
         await accounts.unlink(turn, patient)

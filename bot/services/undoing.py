@@ -27,12 +27,14 @@ async def undo(turn: Turn, action_ref: str) -> None:
     """Take the last action on a patient back, within ten minutes of it."""
     practitioner = enrolling.lead_or_practitioner(turn)
     action = await plans.action_by_ref(turn.session, practitioner.clinic_id, action_ref)
-    if action is None or action.undone_at is not None:
+    if action is None:
         raise StaleButton
+    # Whoever acts on the patient at this moment comes first; what they did is then the latest.
+    patient = await people.locked_patient(turn.session, action.patient_id)
     latest = await plans.latest_action(turn.session, action.patient_id)
     if latest is None or latest.id != action.id:
         raise StaleButton
-    await _take_back(turn, action)
+    await _take_back(turn, patient, latest)
 
 
 async def undo_last(turn: Turn) -> None:
@@ -44,11 +46,10 @@ async def undo_last(turn: Turn) -> None:
     await undo(turn, action.ref)
 
 
-async def _take_back(turn: Turn, action: Action) -> None:
+async def _take_back(turn: Turn, patient: Patient, action: Action) -> None:
     kind = Kind(action.kind)
     if turn.now - action.done_at > rules.UNDO_WINDOW or kind in (Kind.ENROLLED, Kind.STOPPED):
         raise CareError("undo_too_late")
-    patient = await people.patient(turn.session, action.patient_id)
     action.undone_at = turn.now
     turn.session.add(action)
     undone_at, told = None, False

@@ -145,10 +145,13 @@ async def set_target(turn: Turn, visit_ref: str, weeks: str) -> None:
     """Keep the date planned for the next session, so that booking can be asked for in time."""
     practitioner = enrolling.lead_or_practitioner(turn)
     visit = await plans.visit_by_ref(turn.session, practitioner.clinic_id, visit_ref)
-    if visit is None or visit.done_date is None or weeks not in map(str, TARGET_WEEKS):
+    if visit is None or weeks not in map(str, TARGET_WEEKS):
         raise StaleButton
-    patient = await people.patient(turn.session, visit.patient_id)
+    patient = await people.locked_patient(turn.session, visit.patient_id)
+    # This reads the visit anew, as whoever held the patient before has left it.
     plan = await _course(turn, patient)
+    if visit.done_date is None:
+        raise StaleButton
     target_date = visit.done_date + timedelta(weeks=int(weeks))
     if plan.latest is None or plan.latest.id != visit.id or visit.target_date == target_date:
         raise StaleButton

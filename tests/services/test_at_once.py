@@ -7,8 +7,8 @@ from datetime import timedelta
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.states import VisitState
-from bot.services import enrolling, housekeeping, intake, joining, visits
-from bot.services.errors import CareError
+from bot.services import enrolling, housekeeping, intake, joining, undoing, visits
+from bot.services.errors import CareError, StaleButton
 from bot.services.turn import Account, Turn
 from bot.services.typed_dates import MomentTyped
 from bot.storage.queries import people, plans
@@ -116,3 +116,53 @@ async def test_a_session_recorded_while_it_is_taken_as_missed_stays_recorded(bot
     async with deps.database.read() as session:
         found = await plans.visits(session, [patient.id or 0])
     assert [visit.state for visit in found] == [VisitState.DONE] * 2
+
+
+async def test_a_session_recorded_while_its_booking_is_undone_stays_recorded(both: Clinic) -> None:
+    nour, ana = both.nour, both.ana
+    deps = both.rehearsal.app.deps
+    await both.enroll(ana)
+    await both.tick("2026-03-24 15:00")
+    async with deps.database.write() as session:
+        patient = await ana_of(session, both)
+        patient_id, ref = patient.id or 0, patient.ref
+        when = MomentTyped(both.now + timedelta(hours=2), past=False)
+        await visits.set_visit(await turn_of(session, both, nour), ref, when)
+    async with deps.database.read() as session:
+        booking = await plans.latest_action(session, patient_id)
+        assert booking is not None
+    refused = await at_once(
+        both,
+        (nour, lambda turn: visits.session_done(turn, ref)),
+        (nour, lambda turn: undoing.undo(turn, booking.ref)),
+    )
+    assert isinstance(refused, StaleButton)
+    async with deps.database.read() as session:
+        found = await plans.visits(session, [patient_id])
+    assert [visit.state for visit in found] == [VisitState.DONE] * 2
+    assert (await both.history("card")).count("sent") == 2
+    await both.check_ledger()
+
+
+async def test_a_target_set_while_the_session_is_undone_is_refused(both: Clinic) -> None:
+    nour, ana = both.nour, both.ana
+    deps = both.rehearsal.app.deps
+    await both.enroll(ana)
+    await both.tick("2026-03-24 15:00")
+    async with deps.database.write() as session:
+        patient = await ana_of(session, both)
+        patient_id, ref = patient.id or 0, patient.ref
+        await visits.session_done(await turn_of(session, both, nour), ref)
+    async with deps.database.read() as session:
+        recorded = await plans.latest_action(session, patient_id)
+        visit = (await plans.visits(session, [patient_id]))[-1]
+        assert recorded is not None
+    refused = await at_once(
+        both,
+        (nour, lambda turn: undoing.undo(turn, recorded.ref)),
+        (nour, lambda turn: visits.set_target(turn, visit.ref, "4")),
+    )
+    assert isinstance(refused, StaleButton)
+    async with deps.database.read() as session:
+        assert (await plans.visit(session, visit.id or 0)).target_date is None
+    await both.check_ledger()

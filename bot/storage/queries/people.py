@@ -99,6 +99,12 @@ async def patients_by_id(
     return (await session.exec(statement)).all()
 
 
+async def locked_patient(session: AsyncSession, patient_id: int) -> Patient:
+    """Return the patient with that id as they are now, and lock the row."""
+    (found,) = await patients_by_id(session, [patient_id], lock=True)
+    return found
+
+
 async def patient_by_account(session: AsyncSession, telegram_id: int) -> Patient | None:
     """Return the (real, not test) patient who owns that account, and lock the row."""
     found = await session.exec(

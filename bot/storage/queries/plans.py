@@ -107,7 +107,10 @@ async def visits(session: AsyncSession, patient_ids: Collection[int]) -> Sequenc
 
 async def visit(session: AsyncSession, visit_id: int) -> Visit:
     """Return the visit with that id."""
-    return (await session.exec(select(Visit).where(Visit.id == visit_id))).one()
+    found = await session.exec(
+        select(Visit).where(Visit.id == visit_id).execution_options(populate_existing=True)
+    )
+    return found.one()
 
 
 async def visit_by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Visit | None:
@@ -438,6 +441,7 @@ async def latest_action(session: AsyncSession, patient_id: int) -> Action | None
         .where(Action.patient_id == patient_id, col(Action.undone_at).is_(None))
         .order_by(col(Action.id).desc())
         .limit(1)
+        .execution_options(populate_existing=True)
     )
     return found.first()
 
