@@ -12,6 +12,8 @@ from bot.services.planning import replan
 from bot.storage.queries import people
 from bot.storage.tables import Clinic, Patient, Practitioner
 
+# Whom Telegram reached until now; a no, and what is erased, stay what they are.
+_REACHED = frozenset({PatientState.OPENED, PatientState.ACTIVE, PatientState.STOPPED})
 NUDGE_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
 
 
@@ -25,7 +27,7 @@ async def lost(session: AsyncSession, patient: Patient, reason: Reason, now: dat
     name = words.name_of(session, patient)
     gone = reason in team.GONE
     if gone:
-        if patient.state is PatientState.UNREACHABLE:
+        if patient.state not in _REACHED:
             return
         await unreachable(session, patient, now)
     for practitioner in await team.responders(session, patient):

@@ -120,8 +120,10 @@ async def never(session: AsyncSession, row: Message, reason: Reason, now: dateti
     if row.practitioner_id is not None:
         await team.not_told(session, row, reason, now)
     elif row.patient_id is not None:
-        patient = await people.patient(session, row.patient_id)
-        await reach.lost(session, patient, reason, now)
+        patient = await people.locked_patient(session, row.patient_id)
+        # An account that was let go meanwhile says nothing about whom the patient is now.
+        if patient.telegram_id == row.chat_id:
+            await reach.lost(session, patient, reason, now)
 
 
 async def drop(session: AsyncSession, row: Message, reason: Reason, now: datetime) -> None:

@@ -5,8 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 from tests.cast import Clinic
+from tests.stories.test_visits import card_of
 
 TWICE = "this message may reach you twice"
+
+
+async def in_the_air(clinic: Clinic) -> None:
+    """Wait until a message is in a sender's hands, which Telegram does not answer."""
+    while not await clinic.rows("SELECT * FROM v_message WHERE state = 'sending'"):
+        await asyncio.sleep(0.01)
 
 
 async def last(clinic: Clinic, template: str) -> dict[str, Any]:
@@ -154,3 +161,51 @@ async def test_who_cannot_be_reached_any_more_is_told_to_a_person(clinic: Clinic
     assert len([words for words in nour.heard[known:] if "phone Ana" in words]) == 1
     calls = clinic.rehearsal.telegram.calls_of("sendMessage", ana.person)
     assert sum(call.status == 403 for call in calls) == 1
+
+
+async def test_a_refusal_of_an_account_that_was_let_go_leaves_the_new_one_alone(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    faults = clinic.rehearsal.telegram.faults
+    await clinic.enroll(ana)
+    await clinic.forward(minutes=5)
+    await card_of(clinic, "Ana")
+    await nour.taps("Make a new link")
+    await nour.taps("Make a new link")
+    held = faults.hang("sendMessage", chat=ana.person.id)
+    await ana.person.says("/plan")
+    await in_the_air(clinic)
+    anew = clinic.someone("Ana", username="ana_anew")
+    await anew.person.opens(nour.link)
+    await anew.person.hears("Are you Ana?")
+    # The old phone is reset only now; what was on its way to it comes back.
+    ana.person.blocked = True
+    nour.news()
+    faults.take_off(held)
+    await clinic.settle()
+    assert (await last(clinic, "patient/plan"))["state"] == "failed"
+    assert not any("phone Ana" in words for words in nour.heard)
+    await anew.taps("Yes, that is me")
+    await anew.taps("I am 18+ and I agree")
+    await anew.taps("Yes")
+    await nour.taps("Yes, confirm", nour.find("Ana, @ana_anew"))
+    assert anew.find("your care card")
+    await clinic.check_ledger()
+
+
+async def test_who_declines_and_then_blocks_the_bot_stays_declined(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    faults = clinic.rehearsal.telegram.faults
+    await nour.says("/enroll Ana mesotherapy-face")
+    await ana.opens(nour.link)
+    await ana.taps("Yes, that is me")
+    held = faults.hang("sendMessage", chat=ana.person.id)
+    await ana.person.taps("No, thanks")
+    await in_the_air(clinic)
+    ana.person.blocked = True
+    faults.take_off(held)
+    await clinic.settle()
+    assert (await last(clinic, "patient/refused"))["state"] == "failed"
+    assert nour.last_message.startswith("Ana read the consent and said no.")
+    assert await clinic.rows("SELECT state FROM patient") == [{"state": "declined"}]
