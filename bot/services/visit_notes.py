@@ -53,13 +53,16 @@ async def tell(turn: Turn, patient: Patient, visit: Visit, template: str) -> boo
 
 
 async def _take_back_note(turn: Turn, visit: Visit) -> str:
-    """Drop what waits to be told of the visit; return its template, ``""`` when nothing waits."""
+    """Drop what waits to be told of the visit; return its template, ``""`` when nothing waits.
+
+    What may have arrived once counts as told: the patient must not rely on it when it is over.
+    """
     taken = ""
     for message in await messages.queued_for_patient(turn.session, visit.patient_id):
         about = message.visit_id == visit.id and message.template in _NOTES
         if about and await messages.drop_queued(turn.session, message.id or 0, Reason.REPLACED):
             # The oldest that waits says what the patient does not know yet.
-            taken = taken or message.template
+            taken = taken or (message.template if message.maybe_copies == 0 else "")
     return taken
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.cast import Clinic
-from tests.stories.test_visits import card_of
+from tests.stories.test_visits import book, card_of
 
 TWICE = "this message may reach you twice"
 
@@ -209,3 +209,23 @@ async def test_who_declines_and_then_blocks_the_bot_stays_declined(clinic: Clini
     assert (await last(clinic, "patient/refused"))["state"] == "failed"
     assert nour.last_message.startswith("Ana read the consent and said no.")
     assert await clinic.rows("SELECT state FROM patient") == [{"state": "declined"}]
+
+
+async def test_a_visit_whose_note_may_have_arrived_is_told_as_cancelled(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.forward(minutes=5)
+    faults = clinic.rehearsal.telegram.faults
+    faults.drop("sendDocument", chat=ana.person.id, delivered=True)
+    await book(clinic, "Ana", "24.03.2026 15:00")
+    assert ana.find("24 March").document is not None
+    row = await last(clinic, "patient/visit_booked")
+    assert (row["state"], row["maybe_copies"]) == ("queued", 1)
+    ana.news()
+    # Her calendar holds the visit; that it is over must reach her, its repeat must not.
+    await card_of(clinic, "Ana")
+    await nour.taps("Cancel the visit")
+    await clinic.forward(minutes=10)
+    (told,) = ana.news()
+    assert "cancelled" in told
+    assert (await last(clinic, "patient/visit_booked"))["state"] == "dropped"
