@@ -9,9 +9,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.domain.states import VisitState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import joining, outbox, words
+from bot.services import joining, outbox, team, words
 from bot.services.apart import alone
-from bot.services.deps import Deps
+from bot.services.deps import Deps, new_ref
 from bot.services.planning import replan
 from bot.services.turn import Account, Turn
 from bot.storage.database import Priority
@@ -49,22 +49,26 @@ async def _miss(session: AsyncSession, visit: Visit, now: datetime) -> int:
     session.add(visit)
     await replan(session, visit.patient_id, now)
     at = visit.planned_at or now
-    await outbox.to_practitioner(
-        session,
-        await people.practitioner(session, patient.practitioner_id),
-        "practitioner/visit_unrecorded",
-        now,
-        language=clinic.language,
-        values={
-            "patient": words.name_of(session, patient),
-            "visit_at": dates.moment(at, ZoneInfo(clinic.timezone), clinic.language, now),
-        },
-        rows=[
-            [Button(label="session_done_at", data=buttons.pack("sessionat", patient.ref))],
-            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
-        ],
-        patient=patient,
-    )
+    # One that a send finds not to be reached hands the question on: see team.not_told.
+    report = new_ref()
+    for practitioner in await team.responders(session, patient):
+        await outbox.to_practitioner(
+            session,
+            practitioner,
+            "practitioner/visit_unrecorded",
+            now,
+            language=clinic.language,
+            values={
+                "patient": words.name_of(session, patient),
+                "visit_at": dates.moment(at, ZoneInfo(clinic.timezone), clinic.language, now),
+            },
+            rows=[
+                [Button(label="session_done_at", data=buttons.pack("sessionat", patient.ref))],
+                [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+            ],
+            patient=patient,
+            report=report,
+        )
     return 1
 
 

@@ -1,14 +1,25 @@
 """The patient's side of joining: is that you, consent, time zone, and then the plan begins."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bot.domain import zones
 from bot.domain.protocol import Kind
-from bot.domain.states import Lane, PatientState, ReminderState
+from bot.domain.states import PatientState, ReminderState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import accounts, dispatch, invitations, menus, outbox, reach, situation, words
+from bot.services import (
+    accounts,
+    dispatch,
+    invitations,
+    menus,
+    outbox,
+    reach,
+    situation,
+    team,
+    words,
+)
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.planning import new_round, replan
@@ -65,14 +76,30 @@ async def open_link(turn: Turn, code: str) -> None:
 async def _already(turn: Turn, patient: Patient) -> None:
     """Tell both sides that somebody enrolled opened a link for a new patient; it stays good."""
     await turn.tell_patient(patient, "errors/already_patient")
-    practitioner = await turn.treating(patient)
-    await turn.tell(
-        practitioner,
+    await _tell_clinic(
+        turn,
+        patient,
         "practitioner/already_patient",
-        {"patient": words.name_of(turn.session, patient)},
-        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
-        patient=patient,
+        rows=[[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
     )
+
+
+async def _tell_clinic(
+    turn: Turn,
+    patient: Patient,
+    template: str,
+    values: Mapping[str, object] | None = None,
+    rows: outbox.Rows = (),
+) -> None:
+    """Tell whoever treats the patient, or somebody else when Telegram does not reach them."""
+    for practitioner in await team.responders(turn.session, patient):
+        await turn.tell(
+            practitioner,
+            template,
+            {"patient": words.name_of(turn.session, patient), **(values or {})},
+            rows,
+            patient=patient,
+        )
 
 
 async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
@@ -218,13 +245,11 @@ async def wrong_person(turn: Turn) -> None:
     """Unlink the account, keep nothing of it, and tell the practitioner."""
     patient = _joining(turn)
     await turn.tell_patient(patient, "patient/wrong_person")
-    practitioner = await turn.treating(patient)
-    await turn.tell(
-        practitioner,
+    await _tell_clinic(
+        turn,
+        patient,
         "practitioner/wrong_person",
-        {"patient": words.name_of(turn.session, patient)},
-        [[Button(label="new_link", data=buttons.pack("link", patient.ref))]],
-        patient=patient,
+        rows=[[Button(label="new_link", data=buttons.pack("link", patient.ref))]],
     )
     await turn.session.flush()
     await accounts.unlink(turn, patient)
@@ -247,13 +272,7 @@ async def refuse(turn: Turn) -> None:
     """Note the no, also after a yes; the clinic sees "declined" and nothing else is kept."""
     patient = _joining(turn)
     await turn.tell_patient(patient, "patient/refused")
-    practitioner = await turn.treating(patient)
-    await turn.tell(
-        practitioner,
-        "practitioner/declined",
-        {"patient": words.name_of(turn.session, patient)},
-        patient=patient,
-    )
+    await _tell_clinic(turn, patient, "practitioner/declined")
     await turn.session.flush()
     await accounts.unlink(turn, patient)
     patient.state = PatientState.DECLINED
@@ -383,18 +402,15 @@ async def join_if_ready(turn: Turn, patient: Patient) -> bool:
         menu=menus.PATIENT,
     )
     await dispatch.dispatch(turn.session, [patient.id or 0], turn.now)
-    practitioner = await turn.treating(patient)
-    await turn.tell(
-        practitioner,
+    await _tell_clinic(
+        turn,
+        patient,
         "practitioner/joined",
         {
-            "patient": words.name_of(turn.session, patient),
             "card_now": _card_goes(whole, turn.now),
             "before_session": all(plan.latest is None for plan in whole.courses),
         },
-        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
-        patient=patient,
-        lane=Lane.REPLY,
+        rows=[[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
     )
     return True
 

@@ -158,10 +158,6 @@ class Turn:
             edits=self.message_id if self.tapped else None,
         )
 
-    async def treating(self, patient: Patient) -> Practitioner:
-        """Return the practitioner who treats the patient."""
-        return await people.practitioner(self.session, patient.practitioner_id)
-
     async def awaiting(self) -> tuple[str, dict[str, Any]]:
         """Return what this chat was asked to type, and what was noted with the question."""
         dialogue = await people.dialogue(self.session, self.account.id)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cast import Actor, Clinic
 from tests.demo.caller import PNG
+from tests.stories.test_visits import book
 
 PHONE = "+49 30 5550 100"
 NOBODY = "has reached nobody at Lumen Clinic"
@@ -151,3 +152,46 @@ async def test_who_opened_a_link_while_nobody_could_be_asked_is_asked_about_late
     await nour.taps("Yes, confirm", asked)
     assert "when to get help" in ben.last_message
     await clinic.check_ledger()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "found out by the send"])
+async def test_a_visit_that_nobody_recorded_is_asked_of_somebody_who_is_reached(
+    clinic: Clinic, known: bool
+) -> None:
+    nour = clinic.nour
+    maya = await treated_by_maya(clinic)
+    await book(clinic, "Ana", "20.03.2026 15:00")
+    if known:
+        await maya.does(maya.person.blocks)
+    maya.person.blocked = True
+    nour.news()
+    await clinic.tick("2026-03-21 15:05")
+    (asked,) = (said for said in nour.news() if not said.startswith(LOST))
+    assert asked.startswith("Nobody recorded the visit of Ana on Fri 20 March, 15:00")
+    assert nour.buttons == ["Session done earlier", "Open the card"]
+
+
+async def test_news_of_joining_reaches_the_lead_when_maya_is_not_reached(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    maya = await treated_by_maya(clinic)
+    await maya.says("/enroll Ben mesotherapy-face")
+    # She blocks the bot before anybody has opened it.
+    link = maya.link
+    await maya.does(maya.person.blocks)
+    await ana.opens(link)
+    assert nour.last_message.startswith("Ana opened a link for a new patient")
+    await ben.opens(link)
+    await ben.taps("No, wrong person")
+    assert nour.last_message.startswith("Somebody opened the link for Ben and said: I am not Ben.")
+    await clinic.forward(minutes=1)
+    await nour.taps("Make a new link")
+    await ben.opens(nour.link)
+    await ben.taps("Yes, that is me")
+    await ben.taps("No, thanks")
+    assert nour.last_message.startswith("Ben read the consent and said no.")
+    await clinic.forward(minutes=1)
+    await nour.says("/patients")
+    await nour.taps(next(label for label in nour.buttons if label.startswith("Ben, ")))
+    await nour.taps("Make a new link")
+    await clinic.join(ben)
+    assert nour.last_message.startswith("Ben has joined.")
