@@ -2,6 +2,7 @@
 
 from bot.domain.states import PatientState
 from bot.services import invitations
+from bot.services.planning import replan
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import people, plans
@@ -46,8 +47,10 @@ async def _give_back(
     if before is None or before.telegram_id is not None or before.state is PatientState.ERASED:
         return
     before.telegram_id, before.state = account, PatientState(state)
+    # A session may have been recorded meanwhile; what fell due without an account is not replayed.
+    before.resumed_at = turn.now
     turn.session.add(before)
-    await turn.session.flush()
+    await replan(turn.session, before.id or 0, turn.now)
 
 
 async def makes_way(turn: Turn, before: Patient, invited: int) -> bool:

@@ -391,6 +391,33 @@ async def test_after_an_ended_plan_a_new_link_begins_the_next(clinic: Clinic) ->
     await clinic.check_ledger()
 
 
+async def test_a_session_recorded_while_the_account_was_set_aside_is_planned_when_it_is_back(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 12:00")
+    old = (await clinic.rows("SELECT ref FROM patient"))[0]["ref"]
+    await nour.forges(f"1:stopcourse:{old}")
+    await nour.says("/enroll Anna mesotherapy-face")
+    await ana.opens(nour.link)
+    await nour.forges(f"1:session:{old}")
+    assert "session 2 is saved" in nour.last_message
+    ana.news()
+    await clinic.tick("2026-03-14 12:00")
+    assert ana.news() == []
+    # The link was meant for a namesake: her own card's plan goes on, with its limits.
+    await ana.taps("No, wrong person")
+    sorry, *card = ana.news()
+    assert sorry.startswith("Lumen: sorry about that.")
+    assert "your care card" in card[0]
+    await clinic.tick("2026-03-18 12:00")
+    assert await clinic.history("d7") == ["cancelled(course_stopped)", "sent"]
+    # What fell due without an account is recorded, not replayed.
+    assert await clinic.history("d1") == ["sent", "skipped(joined_late)"]
+    await clinic.check_ledger()
+
+
 async def test_a_stranger_is_answered_once_in_ten_seconds(clinic: Clinic) -> None:
     mallory = clinic.someone("Mallory")
     for number in range(30):
