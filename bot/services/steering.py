@@ -40,13 +40,14 @@ async def pause(turn: Turn, ref: str, days: str) -> None:
     patient = await enrolling.own_patient(turn, ref)
     if patient.state is not PatientState.ACTIVE or days not in {"0", *map(str, PAUSES)}:
         raise StaleButton
-    before = _pause_before(patient)
+    before = _pause_of(patient)
     await control.pause_for(turn, patient, int(days))
+    before["left"] = _pause_of(patient)["paused_until"]
     await actions.note(turn, patient, actions.Kind.PAUSED, before=before)
     await screens.show_card(turn, ref)
 
 
-def _pause_before(patient: Patient) -> dict[str, str | None]:
+def _pause_of(patient: Patient) -> dict[str, str | None]:
     until = patient.paused_until
     return {"paused_until": until.isoformat() if until is not None else None}
 
@@ -56,7 +57,7 @@ async def resume(turn: Turn, ref: str) -> None:
     patient = await enrolling.own_patient(turn, ref)
     if patient.paused_until is None:
         raise StaleButton
-    before = _pause_before(patient)
+    before = _pause_of(patient) | {"left": None}
     patient.paused_until = None
     turn.session.add(patient)
     await replan(turn.session, patient.id or 0, turn.now)

@@ -76,12 +76,17 @@ async def _take_back(turn: Turn, patient: Patient, action: Action) -> None:
 
 
 async def _pause_as_before(turn: Turn, patient: Patient, action: Action) -> None:
-    if patient.state is not PatientState.ACTIVE:
+    # A pause that is not the one that the action left was made by the patient since.
+    if patient.state is not PatientState.ACTIVE or patient.paused_until != _instant(action, "left"):
         raise StaleButton
-    until = action.before.get("paused_until")
-    patient.paused_until = datetime.fromisoformat(until) if until else None
+    patient.paused_until = _instant(action, "paused_until")
     turn.session.add(patient)
     await visits.replanned(turn, patient)
+
+
+def _instant(action: Action, kept: str) -> datetime | None:
+    moment = action.before.get(kept)
+    return datetime.fromisoformat(moment) if moment else None
 
 
 def _recorded(turn: Turn, visit: Visit, kind: Kind) -> str | None:

@@ -192,6 +192,36 @@ async def test_what_the_practitioner_steers_shows_in_the_plan(clinic: Clinic) ->
     assert ana.last_message.startswith("Your plan has ended.")
 
 
+async def test_a_pause_that_the_patient_makes_is_not_undone_with_the_clinic_s(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 12:00")
+    await nour.says("/patients")
+    await nour.taps("Ana, active")
+    await nour.taps("Pause the plan")
+    await nour.taps("3 days")
+    await ana.says("/stop")
+    await ana.taps("Pause for 7 days")
+    assert "Wed 18 March" in ana.last_message
+    await nour.says("/undo")
+    assert "out of date" in nour.last_message
+    await ana.says("/plan")
+    assert "Wed 18 March" in ana.last_message
+
+    # The clinic's own, with nobody between, is taken back as ever.
+    await clinic.tick("2026-03-19 12:00")
+    await nour.says("/patients")
+    await nour.taps("Ana, active")
+    await nour.taps("Pause the plan")
+    await nour.taps("3 days")
+    await nour.says("/undo")
+    assert "out of date" not in nour.last_message
+    await ana.says("/plan")
+    assert "paused" not in ana.last_message.lower()
+
+
 async def test_a_blocked_bot_falls_silent_and_never_resumes_by_itself(clinic: Clinic) -> None:
     nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
     await clinic.enroll(ana)
