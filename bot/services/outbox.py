@@ -151,6 +151,42 @@ async def relay(
     return await _add(session, row, None, ())
 
 
+async def hand_on(
+    session: AsyncSession,
+    row: Message,
+    practitioner: Practitioner,
+    now: datetime,
+    *,
+    follows_id: int | None,
+) -> None:
+    """Queue for another practitioner what ``row`` did not bring to the one it was for."""
+    if practitioner.telegram_id is None:
+        return
+    again = Message(
+        ref=new_ref(),
+        clinic_id=row.clinic_id,
+        practitioner_id=practitioner.id,
+        patient_id=row.patient_id,
+        chat_id=practitioner.telegram_id,
+        source_chat_id=row.source_chat_id,
+        target_message_id=row.target_message_id,
+        lane=row.lane,
+        method=row.method,
+        template=row.template,
+        language=row.language,
+        follows_id=follows_id,
+        report=row.report,
+        queued_at=row.queued_at,
+        due_at=now,
+        expires_at=row.expires_at,
+    )
+    kept = sealed.read(session, row)
+    kept.pop("text", None)
+    sealed.write(session, again, kept)
+    session.add(again)
+    await session.flush()
+
+
 async def prove_delivered(
     session: AsyncSession, message: Message, telegram_message_id: int | None, now: datetime
 ) -> None:

@@ -11,7 +11,6 @@ from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services import outbox, words
 from bot.services.deps import new_ref
-from bot.storage import sealed
 from bot.storage.queries import outbox as queries
 from bot.storage.queries import people
 from bot.storage.tables import Message, Patient, Practitioner
@@ -131,8 +130,6 @@ async def _hand_on(
     copies: Sequence[Message],
     now: datetime,
 ) -> None:
-    if practitioner.telegram_id is None:
-        return
     heading = next(
         (
             each.id
@@ -141,29 +138,8 @@ async def _hand_on(
         ),
         None,
     )
-    again = Message(
-        ref=new_ref(),
-        clinic_id=row.clinic_id,
-        patient_id=row.patient_id,
-        practitioner_id=practitioner.id,
-        chat_id=practitioner.telegram_id,
-        source_chat_id=row.source_chat_id,
-        target_message_id=row.target_message_id,
-        lane=row.lane,
-        method=row.method,
-        template=row.template,
-        language=row.language,
-        follows_id=heading if row.method == "copy" else None,
-        report=row.report,
-        queued_at=row.queued_at,
-        due_at=now,
-        expires_at=row.expires_at,
-    )
-    kept = sealed.read(session, row)
-    kept.pop("text", None)
-    sealed.write(session, again, kept)
-    session.add(again)
-    await session.flush()
+    follows = heading if row.method == "copy" else None
+    await outbox.hand_on(session, row, practitioner, now, follows_id=follows)
 
 
 async def nobody(
