@@ -12,7 +12,9 @@ TWICE = "this message may reach you twice"
 
 async def in_the_air(clinic: Clinic) -> None:
     """Wait until a message is in a sender's hands, which Telegram does not answer."""
-    while not await clinic.rows("SELECT * FROM v_message WHERE state = 'sending'"):
+    while True:
+        if await clinic.rows("SELECT * FROM v_message WHERE state = 'sending'"):
+            return
         await asyncio.sleep(0.01)
 
 
