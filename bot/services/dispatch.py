@@ -302,8 +302,8 @@ async def _may_reach_practitioner(
     if row.template == team.NUDGE and row.patient_id is not None:
         patient = await people.patient(session, row.patient_id)
         waits = patient.state is PatientState.OPENED and patient.confirmed_at is None
-        # The link may meanwhile have been opened anew, by another account.
-        wanted = waits and patient.opened_at == row.queued_at
+        # The link may meanwhile have been opened anew, by another account; an heir is asked later.
+        wanted = waits and patient.opened_at is not None and row.queued_at >= patient.opened_at
     return Go() if wanted else Drop(Reason.REPLACED)
 
 

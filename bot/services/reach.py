@@ -9,6 +9,7 @@ from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services import outbox, team, words
 from bot.services.planning import replan
+from bot.storage.queries import outbox as queries
 from bot.storage.queries import people
 from bot.storage.tables import Clinic, Patient, Practitioner
 
@@ -78,7 +79,11 @@ async def back(session: AsyncSession, practitioner: Practitioner, now: datetime)
 async def ask_to_confirm(
     session: AsyncSession, clinic: Clinic, patient: Patient, now: datetime
 ) -> None:
-    """Show the practitioner who opened the link; ask again after 2 and 10 minutes of silence."""
+    """Show the practitioner who opened the link; ask again after 2 and 10 minutes of silence.
+
+    What an earlier opening, or whoever treated the patient before, was still to ask falls away.
+    """
+    await queries.drop_questions(session, patient.id or 0, (team.OPENED, team.NUDGE))
     asked = await team.responders(session, patient)
     rows = [
         [Button(label="it_is_them", data=buttons.pack("confirm", patient.ref, "yes"))],

@@ -311,3 +311,25 @@ async def test_a_colleague_can_be_made_the_lead(clinic: Clinic) -> None:
     await nour.opens(link)
     await maya.opens(link)
     assert maya.last_message.startswith("Welcome. You are the lead of Lumen Clinic.")
+
+
+async def test_who_inherits_an_unconfirmed_patient_is_asked_again_too(clinic: Clinic) -> None:
+    nour, ana, maya = clinic.nour, clinic.ana, clinic.someone("Maya")
+    await nour.presses("Team")
+    await nour.taps("Invite a colleague")
+    await maya.opens(nour.link)
+    await maya.says("/enroll Ana mesotherapy-face")
+    await ana.opens(maya.link)
+    await clinic.forward(minutes=5)
+    await nour.presses("Team")
+    await nour.taps("Remove Maya")
+    maya.news()
+    nour.news()
+    await clinic.forward(minutes=15)
+    again = [said.splitlines()[0] for said in nour.news()]
+    assert again == ["Ana is still waiting for you."] * 2
+    # Maya's own second nudge is hers no more.
+    assert maya.news() == []
+    await nour.taps("Yes, confirm")
+    await clinic.forward(minutes=15)
+    assert not any("still waiting" in said for said in nour.news())

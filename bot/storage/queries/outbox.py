@@ -245,6 +245,21 @@ async def drop_queued(session: AsyncSession, message_id: int, reason: Reason) ->
     return dropped.rowcount == 1
 
 
+async def drop_questions(
+    session: AsyncSession, patient_id: int, templates: Collection[str]
+) -> None:
+    """Drop what waits to be asked about a patient: it is asked anew."""
+    await session.exec(
+        update(Message)
+        .where(
+            col(Message.patient_id) == patient_id,
+            col(Message.template).in_(templates),
+            col(Message.state) == MessageState.QUEUED,
+        )
+        .values(state=MessageState.DROPPED, reason=Reason.REPLACED)
+    )
+
+
 async def end(session: AsyncSession, message_id: int, state: MessageState) -> None:
     """Give a message its final state and nothing else."""
     await session.exec(update(Message).where(col(Message.id) == message_id).values(state=state))
