@@ -69,6 +69,22 @@ def drop_rank(step: Step) -> int | None:
     return 2 + max(_DROP_ORDER.index(kind) for kind in step.kinds)
 
 
+def asked_twice(going: Iterable[Planned], zone: ZoneInfo) -> frozenset[tuple[str, str]]:
+    """Visit and step of each confirmation that a preparation asks for in the same half of a day."""
+    asking = [planned for planned in going if Kind.CONFIRM in planned.step.kinds]
+    by_prep = {
+        (planned.visit, _half_day(planned, zone))
+        for planned in asking
+        if Kind.PREP in planned.step.kinds
+    }
+    return frozenset(
+        (planned.visit, planned.step.id)
+        for planned in asking
+        if planned.step.kinds == (Kind.CONFIRM,)
+        and (planned.visit, _half_day(planned, zone)) in by_prep
+    )
+
+
 def merge(
     going: Iterable[Planned], floors: dict[str, datetime], zone: ZoneInfo, quiet: QuietHours
 ) -> tuple[Group, ...]:
@@ -80,12 +96,10 @@ def merge(
     alike: dict[tuple[object, ...], list[Group]] = defaultdict(list)
     # A stable sort, so that steps due together keep the order of visits and protocol.
     for step in sorted(going, key=lambda planned: _due(planned)):
-        local = _due(step).astimezone(zone)
         question = family(step.step)
         key = (
             question or (step.visit, step.step.id),
-            local.date(),
-            local.time() < NOON,
+            _half_day(step, zone),
             step.asked,
         )
         groups = alike[key]
@@ -167,6 +181,11 @@ def _rank(group: Group) -> int | None:
 def _need(group: Group) -> tuple[bool, int, datetime]:
     rank = _rank(group)
     return rank is not None, -(rank or 0), group.due_at
+
+
+def _half_day(planned: Planned, zone: ZoneInfo) -> tuple[date, bool]:
+    local = _due(planned).astimezone(zone)
+    return local.date(), local.time() < NOON
 
 
 def _due(planned: Planned) -> datetime:

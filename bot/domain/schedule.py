@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.domain.facts import Delivered, Planned, VisitFacts
-from bot.domain.grouping import DAILY_CAP, SESSION_CAP, merge, within_caps
+from bot.domain.grouping import DAILY_CAP, SESSION_CAP, asked_twice, merge, within_caps
 from bot.domain.protocol import Anchor, ConditionKind, Kind, Moment, Protocol, Step
 from bot.domain.states import Reason
 from bot.domain.times import QuietHours, is_quiet, local_date, out_of_quiet, to_utc
@@ -58,7 +58,8 @@ def plan(
     """Every step of every visit once, but for the delivered ones, in order of time (UTC).
 
     1. Local time in ``zone``, gap and fold. 2. Joining late, and never before ``since`` or ``now``.
-    3. Quiet hours. 4. Validity and conditions. 5. Merging. 6. Caps. Steps without a time come last.
+    3. Quiet hours. 4. Validity and conditions. 5. Merging, and nothing asked twice. 6. Caps.
+    Steps without a time come last.
     """
     gone = {(item.visit, item.step) for item in delivered}
     placed = [
@@ -66,6 +67,10 @@ def plan(
         for facts in visits
         for planned in _place_visit(facts, zone, quiet, now)
         if (planned.visit, planned.step.id) not in gone
+    ]
+    doubled = asked_twice((p for p in placed if p.reason is None), zone)
+    placed = [
+        replace(p, reason=Reason.FOLDED) if (p.visit, p.step.id) in doubled else p for p in placed
     ]
     floors = {facts.visit: max(facts.since, now) for facts in visits}
     sessions = {facts.visit: facts.session for facts in visits}

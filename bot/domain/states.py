@@ -105,6 +105,7 @@ class Reason(StrEnum):
     PAUSED = "paused"
     # Joining after the session.
     JOINED_LATE = "joined_late"
+    # Another message says, or asks, the same.
     FOLDED = "folded"
     # A date that the step needs is not known.
     NO_NEXT_VISIT = "no_next_visit"

@@ -130,7 +130,10 @@ def judge(whole: Situation, row: Reminder, now: datetime) -> rules.Verdict:
     """Return whether a due reminder may go now, by today's facts."""
     if row.outlook is Reason.CAP:
         return Drop(Reason.CAP)
-    return rules.may_go(standing(whole, [row], now), now)
+    verdict = rules.may_go(standing(whole, [row], now), now)
+    # While it waits, the message that it is told with may lapse: then it is planned anew.
+    folded = row.outlook is Reason.FOLDED and isinstance(verdict, Go)
+    return Drop(Reason.FOLDED) if folded else verdict
 
 
 def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Standing:

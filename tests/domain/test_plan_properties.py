@@ -226,6 +226,25 @@ def test_caps_hold_but_for_what_is_never_dropped(case: Case) -> None:
 
 
 @given(cases())
+def test_a_confirmation_gives_way_only_to_a_preparation_that_asks_for_it(case: Case) -> None:
+    made = case.plan()
+    asking = [
+        (p.visit, due.date(), due.time() < NOON)
+        for p in made
+        if p.due_at and p.reason is None and {Kind.PREP, Kind.CONFIRM} <= {*p.step.kinds}
+        for due in [p.due_at.astimezone(case.zone)]
+    ]
+    for p in made:
+        if p.step.kinds != (Kind.CONFIRM,) or p.due_at is None:
+            continue
+        due = p.due_at.astimezone(case.zone)
+        if (p.visit, due.date(), due.time() < NOON) in asking:
+            assert p.reason is not None
+        else:
+            assert p.reason != "folded"
+
+
+@given(cases())
 def test_nothing_lifts_a_limit_that_is_still_on(case: Case) -> None:
     for p in case.plan():
         facts = case.facts(p.visit)

@@ -330,6 +330,28 @@ def test_a_visit_booked_the_evening_before_keeps_its_validity() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("booked_at", "visit_at", "prep2", "conf"),
+    [
+        # Both are due at once: the preparation asks already.
+        ("2025-03-30 11:00", "2025-03-30 18:30", "2025-03-30 11:00", "folded"),
+        ("2025-03-30 12:00", "2025-03-31 14:00", "2025-03-30 12:00", "folded"),
+        ("2025-03-30 22:00", "2025-03-31 18:30", "2025-03-31 08:30", "folded"),
+        # In another half of the day, or on another day, a reminder is of use.
+        ("2025-03-30 11:59", "2025-03-31 14:00", "2025-03-30 11:59", "2025-03-30 12:00"),
+        ("2025-03-29 19:00", "2025-03-31 14:00", "2025-03-29 19:00", "2025-03-30 12:00"),
+        # Too late to prepare, in time to ask.
+        ("2025-03-30 11:00", "2025-03-30 16:00", "too_late!", "2025-03-30 11:00"),
+    ],
+)
+def test_at_short_notice_nobody_is_asked_twice_whether_they_come(
+    booked_at: str, visit_at: str, prep2: str, conf: str
+) -> None:
+    made = planning(planned(visit_at, since=booked_at))
+    found = goes(made) | reasons(made)
+    assert (found["prep2"], found["conf"]) == (prep2, conf)
+
+
 def test_a_short_gap_explains_better_than_being_too_late() -> None:
     made = planning(planned("2025-03-17 11:00", since="2025-03-10 16:00", previous="2025-03-10"))
     assert reasons(made) == {"prep14": "gap_short!"}

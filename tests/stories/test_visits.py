@@ -401,3 +401,23 @@ async def test_a_visit_moved_about_stays_within_the_daily_cap(clinic: Clinic) ->
     assert sum("your visit is now on" in words for words in ana.heard) == 2
     assert await clinic.history("prep14") == ["sent", "sent", "skipped(cap)"]
     await clinic.check_ledger()
+
+
+async def test_a_visit_booked_for_the_same_day_asks_once_whether_they_come(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-24 11:00")
+    ana.news()
+    await book(clinic, "Ana", "18:30")
+    booked, prepare = ana.news()
+    assert booked.startswith("Lumen: your visit is booked for Tue 24 March at 18:30.")
+    assert "I will come, no change" in ana.buttons
+    assert await clinic.history("prep2") == ["sent"]
+    assert await clinic.history("conf") == ["skipped(folded)"]
+    await ana.taps("I will come, no change", ana.find(prepare))
+    assert nour.last_message.startswith("Ana will come on Tue 24 March, 18:30.")
+    # Moved to another day, both are of use again.
+    await book(clinic, "Ana", "27.03. 18:30")
+    await clinic.tick("2026-03-26 12:00")
+    assert await clinic.history("conf") == ["skipped(folded)", "sent"]
+    await clinic.check_ledger()
