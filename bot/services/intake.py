@@ -12,12 +12,14 @@ from bot.services.deps import Deps, new_ref
 from bot.services.errors import CareError
 from bot.services.turn import Account, Turn
 from bot.storage import sealed
+from bot.storage.queries import inbox, people
 from bot.storage.queries import outbox as messages
-from bot.storage.queries import people
-from bot.storage.tables import Message
+from bot.storage.tables import Message, Update
 
 # An account that is nobody's costs the others no more of what Telegram lets us say than this.
 _STRANGER_PAUSE = timedelta(seconds=10)
+# A finger that slips taps the same button again within this time, and nothing in between.
+_SLIP = timedelta(seconds=10)
 _LINK_INVALID = "errors/link_invalid"
 _FAILURES = 5
 _FAILURES_WITHIN = timedelta(minutes=15)
@@ -49,12 +51,31 @@ async def refuse(turn: Turn, refusal: CareError) -> None:
     """Answer what cannot be done with its one sentence; nothing else of the update stays."""
     values = dict(refusal.values)
     if refusal.template == "errors/stale_button":
+        if await _tapped_twice(turn):
+            return
         values |= {"next_date": None, "for_patient": turn.practitioner is None}
         if turn.patient is not None:
             whole = await situation.read(turn.session, turn.patient.id or 0)
             values["next_date"] = words.next_date(whole, turn.now)
         turn.toast = "too_old"
     await say(turn, refusal.template, values)
+
+
+async def _tapped_twice(turn: Turn) -> bool:
+    """Say whether the same button did its work seconds ago: its answer stands there already."""
+    since = turn.now - _SLIP
+    own = await inbox.take(turn.session, turn.update_id)
+    last = await inbox.last_handled(turn.session, turn.account.id, since)
+    if not turn.tapped or own is None or last is None or _tap(turn, last) != _tap(turn, own):
+        return False
+    refused = await messages.refused_since(turn.session, turn.account.id, since)
+    return last.handled_at not in refused
+
+
+def _tap(turn: Turn, row: Update) -> tuple[object, object]:
+    """Return which button of which message an update taps; nothings when it is no tap."""
+    query = sealed.read(turn.session, row).get("callback_query") or {}
+    return (query.get("message") or {}).get("message_id"), query.get("data")
 
 
 async def _guesses(turn: Turn, template: str) -> bool:

@@ -136,7 +136,6 @@ async def test_a_link_ends_after_three_days_and_a_new_one_can_be_made(clinic: Cl
     await nour.person.taps("Make a new link")
     await nour.taps("Make a new link")
     assert sum("Ask Ana to scan this code." in words for words in nour.heard) == 2
-    assert nour.last_message.startswith("This button is out of date.")
     assert nour.link != old
     await clinic.join(ana)
     # Three days late the card still comes, the checks whose time is over do not.
@@ -144,6 +143,34 @@ async def test_a_link_ends_after_three_days_and_a_new_one_can_be_made(clinic: Cl
     assert await clinic.history("card") == ["sent"]
     assert await clinic.history("d1") == ["skipped(joined_late)"]
     await clinic.check_ledger()
+
+
+async def test_a_double_tap_is_answered_by_what_the_first_one_did(clinic: Clinic) -> None:
+    nour = clinic.nour
+    await nour.presses("New patient")
+    await nour.says("Ana")
+    await nour.taps("mesotherapy, face")
+    ready = nour.person.last_message
+    nour.news()
+    await nour.person.taps("Create and show QR", ready)
+    await nour.taps("Create and show QR", ready)
+    (shown,) = nour.news()
+    assert "Ask Ana to scan this code." in shown
+    assert nour.toast() == ""
+    assert len(await clinic.rows("SELECT * FROM patient")) == 1
+    # The next finger on it is no slip, and neither is one on a button that was refused.
+    await clinic.forward(seconds=30)
+    await nour.person.taps("Create and show QR", ready)
+    await nour.taps("Create and show QR", ready)
+    assert [words[:26] for words in nour.news()] == ["This button is out of date"] * 2
+    # Another button of the same screen has done nothing yet.
+    await nour.presses("New patient")
+    await nour.says("Ben")
+    await nour.taps("mesotherapy, face")
+    ready = nour.person.last_message
+    await nour.taps("Create and show QR", ready)
+    await nour.taps("Preview the plan", ready)
+    assert nour.last_message.startswith("This button is out of date.")
 
 
 async def test_one_line_enrolls_with_the_time_of_the_session(clinic: Clinic) -> None:

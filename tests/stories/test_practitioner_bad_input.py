@@ -110,7 +110,7 @@ async def test_an_enrolment_gone_wrong_changes_nothing(clinic: Clinic) -> None:
     await nour.taps("mesotherapy, face")
     await nour.person.taps("Create and show QR")
     await nour.taps("Create and show QR")
-    assert nour.last_message.startswith(STALE)
+    assert not any(words.startswith(STALE) for words in nour.heard)
     assert sum("Ask <b>{{ 7*7 }}</b>" in words for words in nour.heard) == 1
     assert len(await clinic.rows("SELECT * FROM patient")) == 1
     again = f"{shown} already has this plan. Nothing was changed."

@@ -149,7 +149,7 @@ async def test_a_pause_holds_everything_but_safety_checks(clinic: Clinic) -> Non
     await card_of(clinic, "Ana")
     await nour.person.taps("Resume the plan")
     await nour.taps("Resume the plan")
-    assert nour.last_message.startswith("This button is out of date.")
+    assert not any("out of date" in words for words in nour.heard[-2:])
     # What is still of use goes now; what was missed is not made up for.
     assert await clinic.history("d3") == ["sent", "sent"]
     assert await clinic.history("d7") == ["expired(paused)", "planned"]
@@ -170,7 +170,7 @@ async def test_an_ended_plan_says_no_more(clinic: Clinic) -> None:
     asked = nour.person.last_message
     await nour.person.taps("End the plan")
     await nour.taps("End the plan", asked)
-    assert nour.last_message.startswith("This button is out of date.")
+    assert not any("out of date" in words for words in nour.heard)
     assert ana.last_message.startswith("Lumen: your plan has ended.")
     told = len(ana.heard)
     await clinic.tick("2026-04-10 12:00")

@@ -183,7 +183,7 @@ async def test_a_visit_is_booked_moved_and_cancelled(clinic: Clinic) -> None:
     await card_of(clinic, "Ana")
     await nour.person.taps("Cancel the visit")
     await nour.taps("Cancel the visit")
-    assert nour.last_message.startswith("This button is out of date.")
+    assert not any("out of date" in words for words in nour.heard)
     assert sum("is cancelled" in words for words in ana.heard) == 1
     assert ana.person.last_message.document is None
     await clinic.check_ledger()

@@ -75,6 +75,21 @@ async def take(session: AsyncSession, update_id: int) -> Update | None:
     return found.first()
 
 
+async def last_handled(session: AsyncSession, chat_id: int, since: datetime) -> Update | None:
+    """Return the chat's newest update that was handled after ``since``."""
+    found = await session.exec(
+        select(Update)
+        .where(
+            Update.chat_id == chat_id,
+            Update.state == UpdateState.HANDLED,
+            col(Update.handled_at) > since,
+        )
+        .order_by(col(Update.handled_at).desc(), col(Update.update_id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
 async def count_attempt(session: AsyncSession, update_id: int) -> int:
     """Add one failed attempt and return how many there were."""
     counted = await session.exec(

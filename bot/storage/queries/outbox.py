@@ -185,6 +185,18 @@ async def count_said(session: AsyncSession, chat_id: int, template: str, since: 
     return found.one()
 
 
+async def refused_since(session: AsyncSession, chat_id: int, since: datetime) -> set[datetime]:
+    """Return when the chat was told, after ``since``, that something cannot be done."""
+    found = await session.exec(
+        select(Message.queued_at).where(
+            Message.chat_id == chat_id,
+            col(Message.template).startswith("errors/"),
+            col(Message.queued_at) > since,
+        )
+    )
+    return set(found.all())
+
+
 async def of_report(session: AsyncSession, patient_id: int, report: str) -> Sequence[Message]:
     """Return every message about one report of the patient, in the order of their ids."""
     found = await session.exec(
