@@ -191,6 +191,7 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "undone_at": Variable("the time that it had put on record", "Mon 10 March, 14:30"),
     "told": Variable("the patient is told of it", False, True, (True,)),
+    "told_at": Variable("when a note waits for the end of quiet hours", "08:30", others=(None,)),
     "phone_now": Variable("the session is so fresh that a call is due", False, True, (True,)),
     # What a practitioner looks at.
     "reports": Variable(
@@ -447,8 +448,8 @@ TEXTS: Mapping[str, Text] = {
         ("patient", "session_at", "card_again"), always=("session_at",)
     ),
     "practitioner/target_set": Text(("patient", "target_date")),
-    "practitioner/visit_set": Text(("patient", "visit_at", "moved", "n_messages")),
-    "practitioner/visit_cancelled": Text(("patient",)),
+    "practitioner/visit_set": Text(("patient", "visit_at", "moved", "n_messages", "told_at")),
+    "practitioner/visit_cancelled": Text(("patient", "told_at")),
     "practitioner/undone": Text(("patient", "undone", "undone_at", "told")),
     "practitioner/ask_pause": Text(("patient",)),
     "practitioner/ask_stop": Text(("patient",)),

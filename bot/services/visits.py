@@ -1,6 +1,7 @@
 """What a practitioner records of visits: done, booked, moved, cancelled, corrected."""
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from bot.domain.protocol import Kind
 from bot.domain.states import (
@@ -10,6 +11,7 @@ from bot.domain.states import (
     ReminderState,
     VisitState,
 )
+from bot.domain.times import QuietHours, is_quiet
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import actions, dispatch, enrolling, situation, visit_notes, words
@@ -213,10 +215,18 @@ async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
             "visit_at": dates.moment(moment.at, turn.clinic_zone, turn.clinic.language, turn.now),
             "moved": moved,
             "n_messages": _coming(whole),
+            "told_at": _told_at(turn, patient),
         },
         actions.undo_rows(action, patient),
         patient=patient,
     )
+
+
+def _told_at(turn: Turn, patient: Patient) -> str | None:
+    """Return the time, on the patient's clock, that a note waits for; nothing outside quiet hours."""
+    zone = ZoneInfo(patient.timezone or turn.clinic.timezone)
+    quiet = QuietHours(patient.quiet_start, patient.quiet_end)
+    return dates.clock(quiet.end) if is_quiet(turn.now, zone, quiet) else None
 
 
 def _same_day(turn: Turn, before: datetime | None, after: datetime) -> bool:
@@ -242,7 +252,10 @@ async def cancel_visit(turn: Turn, ref: str) -> None:
     )
     await turn.screen(
         "practitioner/visit_cancelled",
-        {"patient": words.name_of(turn.session, patient)},
+        {
+            "patient": words.name_of(turn.session, patient),
+            "told_at": _told_at(turn, patient),
+        },
         actions.undo_rows(action, patient),
         patient=patient,
     )

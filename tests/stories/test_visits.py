@@ -358,6 +358,7 @@ async def test_visits_set_at_night_are_told_in_the_morning_once(clinic: Clinic) 
     before = len(ana.heard)
     await book(clinic, "Ana", "16.04. 9:00")
     await book(clinic, "Ana", "17.04. 9:00")
+    assert nour.last_message.endswith("A patient who has joined is told at 08:30 their time.")
     assert len(ana.heard) == before
     await clinic.tick("2026-03-21 08:30")
     (told,) = ana.person.received[before:]
@@ -372,6 +373,7 @@ async def test_visits_set_at_night_are_told_in_the_morning_once(clinic: Clinic) 
     await book(clinic, "Ben", "29.04. 9:00")
     await card_of(clinic, "Ben")
     await nour.taps("Cancel the visit")
+    assert nour.last_message.endswith("told at 08:30 their time.")
     await clinic.tick("2026-03-23 09:00")
     assert len(ben.heard) == before
     await clinic.check_ledger()
