@@ -30,13 +30,13 @@ _ENROLL = re.compile(r"^/enroll(?:@\w+)?\s+(?P<rest>.+)$", re.DOTALL)
 _PATIENTS_WORDS = ("question", "report", "change")
 
 
-def _moment(turn: Turn, text: str) -> MomentTyped:
+def _moment(turn: Turn, text: str, *, past_too: bool = True) -> MomentTyped:
     words = turn.deps.catalogue.keys(turn.clinic.language, "day_words")
     days = {
         word: int(turn.deps.catalogue.label(turn.clinic.language, "day_words", word))
         for word in words
     }
-    return typed_dates.read(text, turn.clinic_zone, turn.now, days)
+    return typed_dates.read(text, turn.clinic_zone, turn.now, days, past_too=past_too)
 
 
 async def typed(turn: Turn, text: str) -> None:
@@ -63,7 +63,7 @@ async def _asked_for(turn: Turn, text: str) -> None:
     elif awaiting == "new_patient_time":
         await enrolling.take_session_time(turn, _moment(turn, text))
     elif awaiting.startswith("moment_"):
-        moment = _moment(turn, text)
+        moment = _moment(turn, text, past_too=awaiting != "moment_visit")
         act = {
             "moment_visit": visits.set_visit,
             "moment_session": visits.session_done,

@@ -191,6 +191,11 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "undone_at": Variable("the time that it had put on record", "Mon 10 March, 14:30"),
     "told": Variable("the patient is told of it", False, True, (True,)),
+    "example": Variable("a date and time as they can be typed", "2026-03-28 18:30"),
+    "past_too": Variable("a past time may be typed", False, True, (True,)),
+    "no_time": Variable("a date was typed without a time", False, True, (True,)),
+    "skipped": Variable("the hour is left out in spring", False, True, (True,)),
+    "too_far": Variable("the date is out of reach", False, True, (True,)),
     "told_at": Variable("when a note waits for the end of quiet hours", "08:30", others=(None,)),
     "phone_now": Variable("the session is so fresh that a call is due", False, True, (True,)),
     # What a practitioner looks at.
@@ -353,7 +358,9 @@ TEXTS: Mapping[str, Text] = {
     "errors/already_patient": Text(),
     "errors/enroll_form": Text(),
     "errors/future_session": Text(),
-    "errors/impossible_date": Text(("typed",)),
+    "errors/impossible_date": Text(
+        ("typed", "example", "past_too", "no_time", "skipped", "too_far")
+    ),
     "errors/link_for_colleague": Text(),
     "errors/link_for_patient": Text(),
     "errors/link_invalid": Text(),

@@ -46,28 +46,46 @@ class MomentTyped:
         return cls(datetime.fromisoformat(at), past == "1")
 
 
-def read(typed: str, zone: ZoneInfo, now: datetime, words: dict[str, int]) -> MomentTyped:
+def read(
+    typed: str, zone: ZoneInfo, now: datetime, words: dict[str, int], *, past_too: bool = True
+) -> MomentTyped:
     """Return the instant that ``typed`` means on the clinic's clock.
 
     ``words`` maps words such as "today" to days from now. Raises ``CareError`` for a date or time
-    that does not exist, lies more than 28 days back or more than 300 days ahead.
+    that does not exist, lies more than 28 days back or more than 300 days ahead; its words speak
+    of the past only where a past time is asked for.
     """
     text = " ".join(typed.lower().split())
-    match = next((found for form in _FORMS if (found := form.match(text))), None)
-    if match is None:
-        raise CareError("impossible_date", {"typed": typed[:40]})
-    parts = match.groupdict()
     today = now.astimezone(zone).date()
+    refusal = {
+        "typed": typed[:40],
+        "example": f"{today + timedelta(days=1)} 18:30",
+        "past_too": past_too,
+        "no_time": False,
+        "skipped": False,
+        "too_far": False,
+    }
+    match = _match(text)
+    if match is None:
+        dated = _match(f"{text} 12:00")
+        no_time = dated is not None and (text in words or text[:1].isdigit())
+        raise CareError("impossible_date", refusal | {"no_time": no_time})
+    parts = match.groupdict()
     try:
         clock = time(int(parts["hour"]), int(parts["minute"]))
         at = to_utc(_day(parts, today, words), clock, zone)
     except (ValueError, KeyError, OverflowError):
-        raise CareError("impossible_date", {"typed": typed[:40]}) from None
+        raise CareError("impossible_date", refusal) from None
     # In the hour that the clocks skip in spring no session ends and no visit begins.
-    skipped = at.astimezone(zone).time() != clock
-    if skipped or not now - _LONGEST_PAST <= at <= now + _LONGEST_AHEAD:
-        raise CareError("impossible_date", {"typed": typed[:40]})
+    if at.astimezone(zone).time() != clock:
+        raise CareError("impossible_date", refusal | {"skipped": True})
+    if not now - _LONGEST_PAST <= at <= now + _LONGEST_AHEAD:
+        raise CareError("impossible_date", refusal | {"too_far": True})
     return MomentTyped(at, past=at <= now)
+
+
+def _match(text: str) -> re.Match[str] | None:
+    return next((found for form in _FORMS if (found := form.match(text))), None)
 
 
 def _day(parts: dict[str, str | None], today: date, words: dict[str, int]) -> date:

@@ -98,10 +98,31 @@ def test_what_cannot_be_meant_is_refused(now: datetime, typed: str) -> None:
     with pytest.raises(CareError) as refused:
         read(typed, now)
     assert refused.value.template == "errors/impossible_date"
-    assert refused.value.values == {"typed": typed}
+    assert refused.value.values["typed"] == typed
+
+
+@pytest.mark.parametrize(
+    ("now", "typed", "why"),
+    [
+        (MARCH, "soon", set()),
+        (MARCH, "31.02. 10:00", set()),
+        (MARCH, "28.03.", {"no_time"}),
+        (MARCH, "2026-03-28", {"no_time"}),
+        (MARCH, "tomorrow", {"no_time"}),
+        (MARCH, "28.03.2027 18:30", {"too_far"}),
+        (MARCH, "28.03.2025 18:30", {"too_far"}),
+        (BEFORE_SPRING, "29.03. 02:30", {"skipped"}),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(now: datetime, typed: str, why: set[str]) -> None:
+    with pytest.raises(CareError) as refused:
+        read(typed, now)
+    values = refused.value.values
+    assert {key for key in ("no_time", "skipped", "too_far") if values[key]} == why
+    assert read(values["example"], now).past is False
 
 
 def test_a_refusal_quotes_no_more_than_the_beginning() -> None:
     with pytest.raises(CareError) as refused:
         read("x" * 4096, MARCH)
-    assert refused.value.values == {"typed": "x" * 40}
+    assert refused.value.values["typed"] == "x" * 40
