@@ -223,7 +223,7 @@ async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
 
 
 def _told_at(turn: Turn, patient: Patient) -> str | None:
-    """Return the time, on the patient's clock, that a note waits for; nothing outside quiet hours."""
+    """Return when, on the patient's clock, quiet hours let a note go; nothing outside them."""
     zone = ZoneInfo(patient.timezone or turn.clinic.timezone)
     quiet = QuietHours(patient.quiet_start, patient.quiet_end)
     return dates.clock(quiet.end) if is_quiet(turn.now, zone, quiet) else None
