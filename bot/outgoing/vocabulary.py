@@ -119,7 +119,12 @@ VARIABLES: Mapping[str, Variable] = {
     "stopped": Variable("the reminders are stopped", False, True, (True,)),
     "what": Variable("what a patient asked about", "gym or hard exercise"),
     "ends": Variable("when it ends", "Fri 14 March, 18:00"),
-    "ended_at": Variable("when it ended", "Fri 14 March, 18:00"),
+    "over": Variable(
+        "limits asked about that have ended: what, ended_at",
+        [{"what": "make-up", "ended_at": "Wed 12 March, 14:30"}],
+        [{"what": _HOSTILE, "ended_at": _HOSTILE}],
+        ([],),
+    ),
     "hours_left": Variable("whole hours until then", 50, 50, (0, 1, 48)),
     "more": Variable(
         "further limits asked about: what, ends",
@@ -307,8 +312,10 @@ TEXTS: Mapping[str, Text] = {
     ),
     "patient/plan_empty": Text(("plan_ended",)),
     "patient/limits": Text(("limits",), longest=LONGEST_LIST),
-    "patient/limit_until": Text(("what", "ends", "hours_left", "more"), longest=LONGEST_CARD),
-    "patient/limit_over": Text(("what", "ended_at")),
+    "patient/limit_until": Text(
+        ("what", "ends", "hours_left", "more", "over"), longest=LONGEST_CARD
+    ),
+    "patient/limit_over": Text(("over",), always=("over",), longest=LONGEST_CARD),
     "patient/limit_none": Text(("what",)),
     "patient/visits": Text(("visits", "clinic_city"), longest=LONGEST_LIST),
     # Answers to answers.

@@ -155,7 +155,14 @@ async def answer_limits(turn: Turn, limits: list[str]) -> None:
     ends = whole.limits()
     catalogue, language = turn.deps.catalogue, patient.language
     on = sorted((ends[limit], limit) for limit in limits if ends.get(limit, turn.now) > turn.now)
-    over = [(ends[limit], limit) for limit in limits if limit in ends and ends[limit] <= turn.now]
+    over = [
+        {
+            "what": catalogue.label(language, "limits", limit),
+            "ended_at": dates.moment(ends[limit], whole.zone, language, turn.now),
+        }
+        for limit in sorted(limits, key=lambda each: ends.get(each, turn.now))
+        if limit in ends and ends[limit] <= turn.now
+    ]
     if on:
         on.reverse()
         named = [
@@ -170,20 +177,11 @@ async def answer_limits(turn: Turn, limits: list[str]) -> None:
         await turn.tell_patient(
             patient,
             "patient/limit_until",
-            {**named[0], "hours_left": hours, "more": named[1:]},
+            {**named[0], "hours_left": hours, "more": named[1:], "over": over},
             [_wrong_row()],
         )
     elif over:
-        end, limit = max(over)
-        await turn.tell_patient(
-            patient,
-            "patient/limit_over",
-            {
-                "what": catalogue.label(language, "limits", limit),
-                "ended_at": dates.moment(end, whole.zone, language, turn.now),
-            },
-            [_wrong_row()],
-        )
+        await turn.tell_patient(patient, "patient/limit_over", {"over": over}, [_wrong_row()])
     else:
         what = catalogue.label(language, "limits", limits[0])
         await turn.tell_patient(patient, "patient/limit_none", {"what": what}, [_wrong_row()])

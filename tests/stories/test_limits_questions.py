@@ -36,6 +36,14 @@ async def test_a_question_about_a_limit_gets_its_exact_end(clinic: Clinic) -> No
     await ana.says("is it ok to use the gym?")
     assert ana.last_message.startswith("This limit ended on Fri 13 March, 18:00: gym")
     assert "If the skin is not calm, please wait" in ana.last_message
+    # Of several limits each is named, over or not.
+    await ana.says("Can I go swimming, wear make-up or go to the gym?")
+    assert ana.last_message.startswith("No pool or sea until Tue 17 March, 10:00.")
+    assert "This limit ended on Wed 11 March, 14:30: make-up." in ana.last_message
+    assert "This limit ended on Fri 13 March, 18:00: gym" in ana.last_message
+    await ana.says("can I wear make-up and go to the gym?")
+    assert ana.last_message.startswith("This limit ended on Wed 11 March, 14:30: make-up.\n")
+    assert "This limit ended on Fri 13 March, 18:00: gym" in ana.last_message
     await ana.presses("Limits still on")
     assert "gym" not in ana.last_message
     await clinic.tick("2026-03-24 10:00")
