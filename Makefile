@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 
 # What `make test` ran on SQLite alone, on PostgreSQL: a private server, from Debian's packages.
 test-postgresql: $(READY)
-	$(BIN)/python -m pytest -n auto --database postgresql
+	$(BIN)/python -m pytest -n auto --dist worksteal --database postgresql $(PATHS)
 
 install: $(READY)
 
@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/aftercare demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

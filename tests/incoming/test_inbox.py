@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -76,6 +77,7 @@ async def test_one_who_never_stops_talking_hides_nobody_else(desk: Desk) -> None
     assert [said for said in desk.heard if said != "help"] == [f"ana {n}" for n in range(150)]
 
 
+@pytest.mark.sqlite  # PostgreSQL has many writers: nobody waits for one there
 async def test_what_is_to_be_sent_waits_for_no_backlog_of_updates(desk: Desk) -> None:
     crowd = [desk.telegram.person(f"Person {number}") for number in range(12)]
     updates = []
