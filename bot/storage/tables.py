@@ -3,7 +3,17 @@
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from bot.domain.states import (
@@ -23,6 +33,10 @@ from bot.storage.types import UtcDateTime, stored
 
 def _instant(*, nullable: bool = True, index: bool = False) -> Any:
     return Column(UtcDateTime, nullable=nullable, index=index)
+
+
+def _no() -> Any:
+    return Column(Boolean, nullable=False, server_default=false())
 
 
 def _sealed() -> Any:
@@ -267,6 +281,12 @@ class Reminder(SQLModel, table=True):
             sqlite_where=text("state = 'planned'"),
             postgresql_where=text("state = 'planned'"),
         ),
+        Index(
+            "reminder_unlisted",
+            "final_at",
+            sqlite_where=text("state IN ('expired', 'undelivered') AND listed_at IS NULL"),
+            postgresql_where=text("state IN ('expired', 'undelivered') AND listed_at IS NULL"),
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -288,9 +308,13 @@ class Reminder(SQLModel, table=True):
     group_key: str | None = None
     safety: bool = False
     asked: bool = False
+    # It fell due after the backup that this database was restored from: it may have been sent then.
+    maybe_sent: bool = Field(default=False, sa_column=_no())
     message_id: int | None = Field(default=None, foreign_key="message.id", index=True)
     created_at: datetime = Field(sa_column=_instant(nullable=False))
     final_at: datetime | None = Field(default=None, sa_column=_instant())
+    # When the practitioner was handed it in a list of what was not sent.
+    listed_at: datetime | None = Field(default=None, sa_column=_instant())
 
 
 class Answer(SQLModel, table=True):

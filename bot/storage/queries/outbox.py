@@ -130,6 +130,12 @@ async def newer_edit(session: AsyncSession, message: Message) -> bool:
     return found.first() is not None
 
 
+async def newest_id(session: AsyncSession) -> int:
+    """Return the id of the newest message; 0 when there is none."""
+    found: int | None = (await session.exec(select(func.max(Message.id)))).one()
+    return found or 0
+
+
 async def message(session: AsyncSession, message_id: int) -> Message | None:
     """Return the message with that id."""
     return (await session.exec(select(Message).where(Message.id == message_id))).first()

@@ -1,7 +1,9 @@
 """What the process says of itself, kept for the health page and the next start."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
+from sqlalchemy import delete
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,6 +19,17 @@ async def get(session: AsyncSession, key: str) -> str | None:
 async def put(session: AsyncSession, key: str, value: str) -> None:
     """Write a vital sign."""
     await session.merge(Vital(key=key, value=value))
+
+
+async def forget(session: AsyncSession, keys: Collection[str]) -> None:
+    """Take vital signs back."""
+    await session.exec(delete(Vital).where(col(Vital.key).in_(keys)))
+
+
+async def get_instant(session: AsyncSession, key: str) -> datetime | None:
+    """Return an instant that was written as a vital sign, aware UTC."""
+    found = await get(session, key)
+    return None if found is None else datetime.fromisoformat(found)
 
 
 async def put_instant(session: AsyncSession, key: str, moment: datetime) -> None:

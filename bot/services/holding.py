@@ -1,0 +1,70 @@
+"""Holding: what waited does not leave until an operator releases it (design.md 8, decision 7)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.storage.queries import outbox, vitals
+
+HELD = "held"
+_WHY = "held_reason"
+_SINCE = "held_since"
+_ABOVE = "held_above"
+_SAVED = "held_backup_at"
+
+
+class Why(StrEnum):
+    """Why sending is held."""
+
+    RESTORED = "restored"
+    CLOCK = "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Sending is held ``since`` then; only answers in rows after ``above`` still go.
+
+    ``backup_at`` is when the restored backup was made: what fell due after it may have been sent.
+    """
+
+    why: Why
+    since: datetime
+    above: int
+    backup_at: datetime | None
+
+
+async def hold(
+    session: AsyncSession, why: Why, now: datetime, *, backup_at: datetime | None = None
+) -> None:
+    """Hold what waits and whatever falls due; a hold that is on already stays as it is.
+
+    People who act meanwhile are still answered: help must not wait for an operator.
+    """
+    if await held(session) is not None:
+        return
+    await vitals.put(session, HELD, "1")
+    await vitals.put(session, _WHY, why)
+    await vitals.put_instant(session, _SINCE, now)
+    await vitals.put(session, _ABOVE, str(await outbox.newest_id(session)))
+    if backup_at is not None:
+        await vitals.put_instant(session, _SAVED, backup_at)
+
+
+async def held(session: AsyncSession) -> Held | None:
+    """Return how sending is held; nothing when it is not."""
+    since = await vitals.get_instant(session, _SINCE)
+    if await vitals.get(session, HELD) != "1" or since is None:
+        return None
+    return Held(
+        why=Why(await vitals.get(session, _WHY) or Why.RESTORED),
+        since=since,
+        above=int(await vitals.get(session, _ABOVE) or 0),
+        backup_at=await vitals.get_instant(session, _SAVED),
+    )
+
+
+async def end(session: AsyncSession) -> None:
+    """Hold no longer."""
+    await vitals.forget(session, (HELD, _WHY, _SINCE, _ABOVE, _SAVED))
