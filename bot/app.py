@@ -31,6 +31,7 @@ from bot.outgoing.texts import Texts
 from bot.services import clinic as clinics
 from bot.services.delivery import SENDERS, Delivery
 from bot.services.deps import Bells, Deps, new_ref
+from bot.services.timekeeping import Timekeeper
 from bot.settings import PUBLIC_API_URL, Settings
 from bot.storage import database, schema, sealed, vault
 from bot.storage.database import Database
@@ -205,6 +206,7 @@ class App:
         self.watch = webhook.Watch(self.bot, options.webhook_url, self.clock)
         self._ears: Poller | webhook.Watch = self.watch if options.webhook_url else self.poller
         self.alarm = Alarm(self.deps)
+        self.timekeeper = Timekeeper(self.deps)
         self.menus = command_menus.Menus(self.deps, self.bot)
         self._tasks: list[asyncio.Task[None]] = []
         self._web: uvicorn.Server | None = None
@@ -238,6 +240,7 @@ class App:
             self.delivery.run,
             self.inbox.run,
             self.safety.run,
+            self.timekeeper.run,
             self.menus.run,
         ]
         for loop in loops:
@@ -380,6 +383,7 @@ class App:
         """Stop polling, let what is in hand end, close everything; within ten seconds."""
         self._ears.stop()
         self.alarm.stop()
+        self.timekeeper.stop()
         self.menus.stop()
         self.safety.stop()
         if self._web is not None:

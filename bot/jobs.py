@@ -11,7 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from bot.logs import Outages
-from bot.services import dispatch, housekeeping
+from bot.services import dispatch, holding, housekeeping
 from bot.services.deps import Deps
 from bot.storage.database import Priority
 from bot.storage.queries import plans, vitals
@@ -95,7 +95,7 @@ class Alarm:
 
     async def _tick(self) -> None:
         now = self._deps.clock.now()
-        for job in self._jobs:
+        for job in await self._wanted():
             try:
                 await job.run(self._deps, now)
             except Exception as error:
@@ -112,6 +112,18 @@ class Alarm:
             self._outages.over("tick_failed")
         except Exception as error:
             self._outages.failed("the tick could not be noted", error, "tick_failed")
+
+    async def _wanted(self) -> Sequence[Job]:
+        """Return the jobs; none while sending is held: nothing may expire or be decided unseen."""
+        try:
+            async with self._deps.database.read() as session:
+                held = await holding.held(session)
+            self._outages.over("job_failed")
+        except Exception as error:
+            # What cannot be asked may be held.
+            self._outages.failed("whether sending is held is unknown", error, "job_failed")
+            return ()
+        return () if held else self._jobs
 
     async def _arm(self) -> None:
         """Let the scheduler ring the bell at the next due time, or in a minute."""

@@ -12,6 +12,10 @@ _PAUSES_S = (0, 2, 5, 15, 30, 60)
 # A message that was in the air at so many kills may be what kills us; it is not tried for ever.
 _MOST_KILLS = 5
 UNDO_WINDOW = timedelta(minutes=10)
+# No plan and no talk brings a patient more than this in an hour: beyond it something is wrong.
+MOST_AN_HOUR = 60
+MOST_UNASKED_AN_HOUR = 6
+FUSE_WINDOW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,16 @@ def may_go(standing: Standing, now: datetime) -> Verdict:
     if standing.quiet and standing.unasked:
         return Wait()
     return Go()
+
+
+def fuse_blows(lane: Lane, *, unasked: bool, sent: int, sent_unasked: int) -> bool:
+    """Say whether a patient who got so many messages within the window gets no further one now.
+
+    ``sent`` counts all of them, danger aside; danger always goes.
+    """
+    if lane is Lane.DANGER:
+        return False
+    return sent >= MOST_AN_HOUR or (unasked and sent_unasked >= MOST_UNASKED_AN_HOUR)
 
 
 _SKIPPED = {

@@ -7,6 +7,8 @@ CHAT_RATE = 1.0
 CHAT_BURST = 4.0
 # What a loop that wakes late may make up for; far too little to be a burst at Telegram's rate.
 _SLACK_S = 0.035
+# So many chats refused in a row: it is us who talk too fast, not one chat.
+_CHATS_IN_A_ROW = 5
 
 
 class Pace:
@@ -22,6 +24,9 @@ class Pace:
         self._free_at = monotonic()
         self._closed_until = 0.0
         self._chats: dict[int, float] = {}
+        self._flooded: set[int] = set()
+        # The longest wait that Telegram ever asked for, for the operator.
+        self.longest_flood_s = 0.0
 
     @property
     def wait_s(self) -> float:
@@ -54,3 +59,15 @@ class Pace:
         """Let nothing leave to this chat for so many seconds."""
         free = self._monotonic() + seconds + self._burst_s
         self._chats[chat_id] = max(self._chats.get(chat_id, 0.0), free)
+
+    def flood(self, chat_id: int, seconds: float) -> None:
+        """Obey a flood wait: for that chat, and for all once it repeats from chat to chat."""
+        self.longest_flood_s = max(self.longest_flood_s, seconds)
+        self.close_chat(chat_id, seconds)
+        self._flooded.add(chat_id)
+        if len(self._flooded) >= _CHATS_IN_A_ROW:
+            self.close(seconds)
+
+    def flows(self) -> None:
+        """Note that a message was taken: the refusals before it were about their chats."""
+        self._flooded.clear()

@@ -1,7 +1,9 @@
 """The one place where a message is sent: one call to Telegram, one outcome, no SQL."""
 
 import html
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -100,16 +102,33 @@ class Unknown:
     cause: str
 
 
-Outcome = Delivered | NotSent | NeverWill | TargetGone | Refused | Unknown
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """Telegram does not have it, and it is too late to try."""
 
 
-async def deliver(telegram_bot: Bot, outgoing: Outgoing) -> Outcome:
+Outcome = Delivered | NotSent | NeverWill | TargetGone | Refused | Unknown | TooLate
+
+
+def _always() -> float:
+    return math.inf
+
+
+async def deliver(
+    telegram_bot: Bot, outgoing: Outgoing, left_s: Callable[[], float] = _always
+) -> Outcome:
     """Call Telegram once and return what is known afterwards; raises nothing.
 
-    A text whose formatting is refused goes once more as plain words: nobody has it yet.
+    ``left_s`` says for how many seconds the message may still begin to leave; it is asked right
+    before each call, and bounds the wait for a connection. A text whose formatting is refused
+    goes once more as plain words: nobody has it yet.
     """
+    within_s = left_s()
+    if within_s <= 0:
+        return TooLate()
     try:
-        return Delivered(await _call(telegram_bot, outgoing), outgoing.plain)
+        number = await _call(telegram_bot, outgoing, min(within_s, CONNECT_TIMEOUT_S))
+        return Delivered(number, outgoing.plain)
     except TelegramError as error:
         outcome = classify(error, target=outgoing.target_message_id)
     except Exception as error:
@@ -117,7 +136,7 @@ async def deliver(telegram_bot: Bot, outgoing: Outgoing) -> Outcome:
         return Unknown(type(error).__name__)
     if outcome == NeverWill(Reason.TEMPLATE_FAULT) and not outgoing.plain:
         words = html.unescape(_TAG.sub("", outgoing.html))
-        return await deliver(telegram_bot, replace(outgoing, html=words, plain=True))
+        return await deliver(telegram_bot, replace(outgoing, html=words, plain=True), left_s)
     return outcome
 
 
@@ -173,7 +192,7 @@ def _refusal(text: str, target: int | None) -> Outcome:
     return NeverWill(Reason.REFUSED)
 
 
-async def _call(telegram_bot: Bot, out: Outgoing) -> int:
+async def _call(telegram_bot: Bot, out: Outgoing, connect_s: float) -> int:
     mode = None if out.plain else ParseMode.HTML
     match out.method:
         case "edit":
@@ -184,6 +203,8 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
                 message_id=out.target_message_id,
                 parse_mode=mode,
                 reply_markup=keyboard,
+                connect_timeout=connect_s,
+                pool_timeout=connect_s,
             )
             return out.target_message_id or 0
         case "copy":
@@ -194,6 +215,8 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
                 disable_notification=out.silent,
                 protect_content=out.protected,
                 reply_markup=out.keyboard,
+                connect_timeout=connect_s,
+                pool_timeout=connect_s,
             )
             return copied.message_id
         case "photo":
@@ -205,6 +228,8 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
                 disable_notification=out.silent,
                 protect_content=out.protected,
                 reply_markup=out.keyboard,
+                connect_timeout=connect_s,
+                pool_timeout=connect_s,
             )
             return photo.message_id
         case "document":
@@ -216,6 +241,8 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
                 disable_notification=out.silent,
                 protect_content=out.protected,
                 reply_markup=out.keyboard,
+                connect_timeout=connect_s,
+                pool_timeout=connect_s,
             )
             return document.message_id
         case _:
@@ -227,5 +254,7 @@ async def _call(telegram_bot: Bot, out: Outgoing) -> int:
                 protect_content=out.protected,
                 reply_markup=out.keyboard,
                 link_preview_options=LinkPreviewOptions(is_disabled=True),
+                connect_timeout=connect_s,
+                pool_timeout=connect_s,
             )
             return text.message_id

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,13 +12,14 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 
+from bot.domain import rules
 from bot.domain.rules import Drop, Go
 from bot.domain.states import Lane, MessageState, Reason, ReminderState
 from bot.logs import Outages
 from bot.outgoing import sender
 from bot.outgoing.pace import Pace
 from bot.outgoing.sender import Outcome, Outgoing
-from bot.services import compose, dispatch, settling, situation
+from bot.services import compose, dispatch, holding, settling, situation
 from bot.services.apart import alone
 from bot.services.deps import Deps
 from bot.services.situation import Situation
@@ -37,6 +39,8 @@ _END_REASONS = {
     MessageState.FAILED: Reason.TEMPLATE_FAULT,
 }
 _LONGEST_PAUSE_S = 10.0
+_HELD_LOOK_S = 2.0
+_FUSE_REST = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Delivery:
         self._busy: set[int] = set()
         self._busy_danger: set[int] = set()
         self._sends: set[asyncio.Task[None]] = set()
-        self._done: list[tuple[_Taken, Outcome | None]] = []
+        self._done: list[tuple[_Taken, Outcome]] = []
         self._flowing = False
         self._stopping = False
         self._recovers = False
@@ -82,6 +86,10 @@ class Delivery:
     def line_down(self) -> bool:
         """Whether Telegram gives no answer, so that everything but danger waits for it."""
         return self._in_doubt and self._pace.closed_s > 0
+
+    @property
+    def _danger_only(self) -> bool:
+        return self._in_doubt or self._pace.closed_s > 0
 
     async def anything_in_the_air(self) -> bool:
         """Say whether another process, dead or not, has left messages that are being sent."""
@@ -208,32 +216,43 @@ class Delivery:
         # An empty look takes no writing transaction; in full flow it would only cost time.
         if not self._flowing:
             async with self._deps.database.read() as session:
+                held = await holding.held(session)
                 if not await outbox.claimable(
                     session,
                     now,
                     limit=1,
                     resting=closed,
                     busy=self._busy,
-                    danger_only=self._in_doubt,
+                    danger_only=self._danger_only,
+                    answers_above=held.above if held else None,
                 ):
-                    return [], await self._until_next(session, now, resting)
+                    wait_s = await self._until_next(session, now, resting)
+                    # Another process releases, and rings no bell here.
+                    return [], min(wait_s, _HELD_LOOK_S) if held else wait_s
         taken: list[_Taken] = []
         async with self._deps.database.write(Priority.RESULT) as session:
+            held = await holding.held(session)
             rows = await outbox.claimable(
                 session,
                 now,
                 limit=free,
                 resting=closed,
                 busy=self._busy,
-                danger_only=self._in_doubt,
+                danger_only=self._danger_only,
+                answers_above=held.above if held else None,
                 for_update=not self._deps.database.is_sqlite,
             )
             situations = await self._situations(session, rows)
+            reached = await self._reached(session, rows, now)
             chats: set[int] = set()
             for row in rows:
                 if self._pace.wait_s > 0:
                     break
                 if row.chat_id in chats:
+                    continue
+                if self._fuse_blows(row, reached):
+                    row.lease_until = now + _FUSE_REST
+                    session.add(row)
                     continue
                 chats.add(row.chat_id)
                 outgoing = await self._prepare(session, row, situations, now)
@@ -243,6 +262,25 @@ class Delivery:
         self._flowing = bool(rows)
         return taken, self._pace.wait_s
 
+    async def _reached(
+        self, session: AsyncSession, rows: Sequence[Message], now: datetime
+    ) -> dict[int, tuple[int, int]]:
+        """Return what left for each patient within the window of the fuse."""
+        patients = {row.patient_id or 0 for row in rows if row.practitioner_id is None}
+        return await outbox.reached_since(session, patients - {0}, now - rules.FUSE_WINDOW)
+
+    def _fuse_blows(self, row: Message, reached: Mapping[int, tuple[int, int]]) -> bool:
+        """Say whether a patient has had too much within the hour, and let the operator know."""
+        if row.patient_id is None or row.practitioner_id is not None:
+            return False
+        sent, sent_unasked = reached.get(row.patient_id, (0, 0))
+        blows = rules.fuse_blows(
+            row.lane, unasked=row.unasked, sent=sent, sent_unasked=sent_unasked
+        )
+        if blows:
+            log.error("too much for one patient", extra={"action": "fuse", "message_id": row.ref})
+        return blows
+
     async def _until_next(
         self, session: AsyncSession, now: datetime, resting: Mapping[int, float]
     ) -> float:
@@ -250,7 +288,7 @@ class Delivery:
         waits = [60.0, *resting.values()]
         if due_at is not None:
             waits.append((due_at - now).total_seconds())
-        if self._in_doubt and self._pace.closed_s > 0:
+        if self._pace.closed_s > 0:
             waits.append(self._pace.closed_s)
         return max(0.001, min(waits))
 
@@ -347,10 +385,13 @@ class Delivery:
         return composed.outgoing
 
     async def _send(self, taken: _Taken) -> None:
-        outcome: Outcome | None = None
-        # The commit before may have taken its time: what is too late by now does not go.
-        if taken.expires_at is None or self._deps.clock.now() < taken.expires_at:
-            outcome = await sender.deliver(self._bot, taken.outgoing)
+        def left_s() -> float:
+            # The commit before, or a first try, may have taken its time.
+            if taken.expires_at is None:
+                return math.inf
+            return (taken.expires_at - self._deps.clock.now()).total_seconds()
+
+        outcome = await sender.deliver(self._bot, taken.outgoing, left_s)
         self._done.append((taken, outcome))
 
     async def _settle(self) -> None:
@@ -374,7 +415,7 @@ class Delivery:
             self._busy_of(taken).discard(taken.outgoing.chat_id)
 
     async def _settle_one_by_one(
-        self, done: Sequence[tuple[_Taken, Outcome | None]], now: datetime
+        self, done: Sequence[tuple[_Taken, Outcome]], now: datetime
     ) -> None:
         """Record each result alone; one whose consequences fail is at least not sent again."""
         for taken, outcome in done:
@@ -399,7 +440,7 @@ class Delivery:
     async def _record(
         self,
         session: AsyncSession,
-        done: Sequence[tuple[_Taken, Outcome | None]],
+        done: Sequence[tuple[_Taken, Outcome]],
         now: datetime,
     ) -> None:
         outcomes = {taken.message_id: outcome for taken, outcome in done}
@@ -409,11 +450,13 @@ class Delivery:
             self._heed(row, outcomes[row.id or 0])
         await settling.settle(session, [(row, outcomes[row.id or 0]) for row in rows], now)
 
-    def _heed(self, row: Message, outcome: Outcome | None) -> None:
+    def _heed(self, row: Message, outcome: Outcome) -> None:
         """Slow down, or wait for the line, as the outcome of one send asks for."""
         match outcome:
+            case sender.Delivered():
+                self._pace.flows()
             case sender.NotSent(wait=wait, flood=True):
-                self._pace.close_chat(row.chat_id, (wait or timedelta()).total_seconds())
+                self._pace.flood(row.chat_id, (wait or timedelta()).total_seconds())
             case sender.NotSent() | sender.Unknown():
                 self._in_doubt = True
             case sender.Refused(cause=cause):

@@ -13,6 +13,7 @@ _WHY = "held_reason"
 _SINCE = "held_since"
 _ABOVE = "held_above"
 _SAVED = "held_backup_at"
+_KEYS = (HELD, _WHY, _SINCE, _ABOVE, _SAVED)
 
 
 class Why(StrEnum):
@@ -54,17 +55,18 @@ async def hold(
 
 async def held(session: AsyncSession) -> Held | None:
     """Return how sending is held; nothing when it is not."""
-    since = await vitals.get_instant(session, _SINCE)
-    if await vitals.get(session, HELD) != "1" or since is None:
+    found = await vitals.some(session, _KEYS)
+    if found.get(HELD) != "1":
         return None
+    saved = found.get(_SAVED)
     return Held(
-        why=Why(await vitals.get(session, _WHY) or Why.RESTORED),
-        since=since,
-        above=int(await vitals.get(session, _ABOVE) or 0),
-        backup_at=await vitals.get_instant(session, _SAVED),
+        why=Why(found[_WHY]),
+        since=datetime.fromisoformat(found[_SINCE]),
+        above=int(found[_ABOVE]),
+        backup_at=None if saved is None else datetime.fromisoformat(saved),
     )
 
 
 async def end(session: AsyncSession) -> None:
     """Hold no longer."""
-    await vitals.forget(session, (HELD, _WHY, _SINCE, _ABOVE, _SAVED))
+    await vitals.forget(session, _KEYS)

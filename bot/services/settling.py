@@ -24,12 +24,9 @@ _LONGEST_WAIT_S = 10
 
 
 async def settle(
-    session: AsyncSession, results: Sequence[tuple[Message, Outcome | None]], now: datetime
+    session: AsyncSession, results: Sequence[tuple[Message, Outcome]], now: datetime
 ) -> None:
-    """Give messages that were being sent the state that their outcome leads to (promises.md 2.2).
-
-    No outcome means that a message became too late in our hands and was never tried.
-    """
+    """Give messages that were being sent the state that follows (promises.md 2.2)."""
     arrived: list[Message] = []
     for row, outcome in results:
         if isinstance(outcome, Delivered):
@@ -41,9 +38,7 @@ async def settle(
         await _finish(session, arrived, ReminderState.SENT, None, now)
 
 
-async def _failed(
-    session: AsyncSession, row: Message, outcome: Outcome | None, now: datetime
-) -> None:
+async def _failed(session: AsyncSession, row: Message, outcome: Outcome, now: datetime) -> None:
     match outcome:
         case sender.NeverWill(reason=reason):
             await never(session, row, reason, now)
@@ -62,7 +57,7 @@ async def _failed(
             tries = min(row.attempts - 1, 10)
             wait_s = min(_LONGEST_WAIT_S, 2**tries) if row.lane is Lane.DANGER else 0
             await _put_back(session, row, now, timedelta(seconds=wait_s))
-        case None:
+        case sender.TooLate():
             row.attempts -= 1
             await _put_back(session, row, now, timedelta())
 

@@ -14,7 +14,7 @@ from telegram import Bot
 from telegram.request import HTTPXRequest
 
 from bot import app
-from bot.clock import Clock
+from bot.clock import Clock, SystemClock
 from bot.demo.people import Person
 from bot.demo.server import Server
 from bot.demo.telegram import LocalTelegram
@@ -34,29 +34,31 @@ from bot.storage.tables import Message, Patient, Practitioner, Reminder
 READ_TIMEOUT_S = 0.15
 
 
-class HandClock:
-    """A clock that stands still; wall and monotonic time are moved together, or the wall alone."""
+class HandClock(SystemClock):
+    """A clock on a machine that stands still; both its times are moved, or the wall alone."""
 
     def __init__(self, start: datetime) -> None:
-        self._wall = start
+        self._hand = start
         self._steady = 1_000.0
+        super().__init__(lambda: self._hand, self.monotonic)
         # What passes between one look at the clock and the next; usually nothing.
         self.each_look = timedelta()
 
     def now(self) -> datetime:
-        seen = self._wall
-        self._wall += self.each_look
+        seen = super().now()
+        self.passes(self.each_look.total_seconds())
         return seen
 
     def monotonic(self) -> float:
         return self._steady
 
     def passes(self, seconds: float) -> None:
-        self._wall += timedelta(seconds=seconds)
+        self._hand += timedelta(seconds=seconds)
         self._steady += seconds
 
     def jumps(self, delta: timedelta) -> None:
-        self._wall += delta
+        """Somebody sets the machine's clock."""
+        self._hand += delta
 
 
 async def add_practitioner(session: AsyncSession, person: Person, now: datetime) -> Practitioner:

@@ -60,12 +60,13 @@ async def claimable(
     resting: Collection[int] = (),
     busy: Collection[int] = (),
     danger_only: bool = False,
+    answers_above: int | None = None,
     for_update: bool = False,
 ) -> Sequence[Message]:
     """Return queued messages that are due, most urgent lane first, then in the order of their time.
 
     What patients sent comes last in its lane. Nothing goes to a chat in ``resting``, and only
-    danger to one in ``busy``.
+    danger to one in ``busy``. With ``answers_above`` only what answers people, after that id.
     """
     statement = (
         select(Message)
@@ -80,6 +81,10 @@ async def claimable(
         statement = statement.where(danger)
     elif busy:
         statement = statement.where(or_(danger, col(Message.chat_id).not_in(busy)))
+    if answers_above is not None:
+        statement = statement.where(
+            col(Message.id) > answers_above, col(Message.lane).in_([Lane.DANGER, Lane.REPLY])
+        )
     if for_update:
         statement = statement.with_for_update(skip_locked=True, of=Message)
     return (await session.exec(statement)).all()
@@ -128,6 +133,54 @@ async def newer_edit(session: AsyncSession, message: Message) -> bool:
         .limit(1)
     )
     return found.first() is not None
+
+
+async def bring_forward(session: AsyncSession, latest: datetime) -> None:
+    """Let nothing wait longer than until ``latest`` to be looked at again."""
+    await session.exec(
+        update(Message)
+        .where(
+            _OPEN,
+            col(Message.state) == MessageState.QUEUED,
+            col(Message.lease_until) > latest,
+        )
+        .values(lease_until=latest)
+    )
+
+
+async def queued_after(session: AsyncSession, moment: datetime) -> Sequence[Message]:
+    """Return the messages that wait and were queued after ``moment``."""
+    found = await session.exec(
+        select(Message)
+        .where(_OPEN, Message.state == MessageState.QUEUED, col(Message.queued_at) > moment)
+        .order_by(col(Message.id))
+    )
+    return found.all()
+
+
+async def reached_since(
+    session: AsyncSession, patient_ids: Collection[int], since: datetime
+) -> dict[int, tuple[int, int]]:
+    """Return how many messages, danger aside, left for each patient, and how many of them unasked.
+
+    What may have come twice counts twice.
+    """
+    copies = 1 + func.coalesce(Message.maybe_copies, 0)
+    found = await session.exec(
+        select(
+            Message.patient_id,
+            func.sum(copies),
+            func.sum(case((col(Message.unasked).is_(True), copies), else_=0)),
+        )
+        .where(
+            col(Message.patient_id).in_(patient_ids),
+            col(Message.practitioner_id).is_(None),
+            col(Message.lane) != Lane.DANGER,
+            col(Message.sent_at) > since,
+        )
+        .group_by(col(Message.patient_id))
+    )
+    return {patient_id or 0: (int(all_), int(unasked)) for patient_id, all_, unasked in found}
 
 
 async def newest_id(session: AsyncSession) -> int:

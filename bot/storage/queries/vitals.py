@@ -16,6 +16,12 @@ async def get(session: AsyncSession, key: str) -> str | None:
     return (await session.exec(select(Vital.value).where(Vital.key == key))).first()
 
 
+async def some(session: AsyncSession, keys: Collection[str]) -> dict[str, str]:
+    """Return those of these vital signs that were ever written."""
+    found = await session.exec(select(Vital.key, Vital.value).where(col(Vital.key).in_(keys)))
+    return dict(found.all())
+
+
 async def put(session: AsyncSession, key: str, value: str) -> None:
     """Write a vital sign."""
     await session.merge(Vital(key=key, value=value))
@@ -24,12 +30,6 @@ async def put(session: AsyncSession, key: str, value: str) -> None:
 async def forget(session: AsyncSession, keys: Collection[str]) -> None:
     """Take vital signs back."""
     await session.exec(delete(Vital).where(col(Vital.key).in_(keys)))
-
-
-async def get_instant(session: AsyncSession, key: str) -> datetime | None:
-    """Return an instant that was written as a vital sign, aware UTC."""
-    found = await get(session, key)
-    return None if found is None else datetime.fromisoformat(found)
 
 
 async def put_instant(session: AsyncSession, key: str, moment: datetime) -> None:
