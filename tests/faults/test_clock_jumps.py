@@ -1,0 +1,160 @@
+"""``aftercare run`` on a machine whose clock is set: nothing twice, nothing stale, soon noticed.
+
+CI sets it a few times. The long form, and a failure once more:
+
+    AFTERCARE_JUMPS=100 python -m pytest tests/faults/test_clock_jumps.py
+    AFTERCARE_SEED=12345 python -m pytest tests/faults/test_clock_jumps.py
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.clock import FARTHEST
+from bot.demo.people import Person
+from bot.services import holding
+from bot.storage.queries import people
+from tests.faults.test_kills import Story, running_story
+from tests.faults.world import add_patient, add_practitioner
+
+log = logging.getLogger(__name__)
+
+JUMPS = int(os.environ.get("AFTERCARE_JUMPS", "5"))
+SEED = int(os.environ.get("AFTERCARE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+NOTICED_WITHIN_S = 60
+_LOOK_S = 0.05
+
+
+@dataclass(slots=True)
+class Machine:
+    """The machine that the bot runs on: its clock alone is set, the seconds gone by are real."""
+
+    story: Story
+    ahead: timedelta = timedelta()
+    longest_s: float = 0.0
+    held: int = 0
+    patients: list[Person] = field(default_factory=list)
+
+    @property
+    def file(self) -> Path:
+        return self.story.folder / "clock"
+
+    def is_set(self, delta: timedelta) -> None:
+        self.ahead += delta
+        self.file.write_text(f"{self.ahead.total_seconds():+.0f}\n")
+
+    def noticed(self) -> Counter[str]:
+        """How often the log says that the clock was set, or is held."""
+        text = (self.story.folder / "log").read_text()
+        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return Counter(line.get("action", "") for line in lines)
+
+    async def wait_for(self, action: str, before: int) -> None:
+        """The bot has noticed within the promised time."""
+        began = time.monotonic()
+        async with asyncio.timeout(NOTICED_WITHIN_S):
+            while self.noticed()[action] <= before:  # noqa: ASYNC110 - another process has no bell of ours
+                await asyncio.sleep(_LOOK_S)
+        self.longest_s = max(self.longest_s, time.monotonic() - began)
+
+    async def joins(self) -> None:
+        """One more patient, by the time that the bot has: the card is due now."""
+        deps = self.story.deps
+        now = deps.clock.now() + self.ahead
+        person = self.story.telegram.person(f"Patient {len(self.patients)}")
+        self.patients.append(person)
+        async with deps.database.write() as session:
+            clinic = await people.the_clinic(session)
+            assert clinic is not None
+            (doctor,) = await people.practitioners(session, clinic.id or 0)
+            await add_patient(session, deps, person, doctor, now)
+        # Nobody rings a bell for another process: it looks by itself when something is due.
+
+    async def release(self) -> None:
+        """The operator says that the time is right."""
+        async with self.story.deps.database.write() as session:
+            await holding.end(session)
+
+    async def settles(self) -> None:
+        """Nothing is due any more, or all that is due is held."""
+        async with asyncio.timeout(120):
+            while self.story.unfinished():  # noqa: ASYNC110 - as above
+                await asyncio.sleep(_LOOK_S)
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="no libfaketime here; install Debian's faketime")
+@pytest.mark.timeout(180 + 30 * JUMPS)
+async def test_a_clock_that_is_set_repeats_nothing_and_sends_nothing_stale(
+    tmp_path: Path, chosen_database_url: str
+) -> None:
+    log.warning("AFTERCARE_SEED=%d replays this", SEED)
+    dice = random.Random(SEED)  # noqa: S311 - dice
+    async with running_story(tmp_path, chosen_database_url) as story:
+        machine = Machine(story)
+        machine.is_set(timedelta())
+        async with story.deps.database.write() as session:
+            nour = story.telegram.person("Nour")
+            await add_practitioner(session, nour, story.deps.clock.now())
+        await machine.joins()
+        await story.starts(
+            LD_PRELOAD=str(FAKETIME),
+            FAKETIME_TIMESTAMP_FILE=str(machine.file),
+            FAKETIME_NO_CACHE="1",
+            FAKETIME_DONT_FAKE_MONOTONIC="1",
+            LOG_LEVEL="WARNING",
+            LOG_FORMAT="json",
+        )
+        await machine.patients[0].hears("your care card", within=60)
+        for _ in range(JUMPS):
+            delta = timedelta(hours=dice.choice((dice.uniform(-48, 24), dice.uniform(24, 720))))
+            if abs(delta) < timedelta(minutes=2):
+                continue
+            before = machine.noticed()
+            sent = story.ask("SELECT count(*) FROM message WHERE state = 'sent'")
+            final = story.ask("SELECT count(*) FROM reminder WHERE state = 'expired'")
+            machine.is_set(delta)
+            if delta > FARTHEST:
+                await machine.wait_for("clock_held", before["clock_held"])
+                machine.held += 1
+                # Nothing expires, and nobody hears a word, until somebody says that it is right.
+                await asyncio.sleep(1)
+                assert story.ask("SELECT count(*) FROM reminder WHERE state = 'expired'") == final
+                assert story.ask("SELECT count(*) FROM message WHERE state = 'sent'") == sent
+                await machine.release()
+            await machine.wait_for("clock_set", before["clock_set"])
+            await machine.joins()
+            await machine.settles()
+        assert await story.stops() == 0
+
+        # At most one message for each step of each round, and each on a phone once.
+        assert story.ask("SELECT sum(maybe_copies) FROM message") == [(0,)]
+        sent_rows = story.ask("SELECT count(*) FROM message WHERE state = 'sent'")
+        phones = sum(len(person.received) for person in (*machine.patients, nour))
+        assert sent_rows == [(phones,)]
+        doubles = story.ask(
+            "SELECT visit_id, step, round FROM reminder WHERE state = 'sent'"
+            " GROUP BY visit_id, step, round HAVING count(*) > 1"
+        )
+        assert doubles == []
+        stale = story.ask(
+            "SELECT count(*) FROM message m WHERE m.state = 'sent' AND m.sent_at >= m.expires_at"
+        )
+        assert stale == [(0,)]
+        odd = story.ask(
+            "SELECT count(*) FROM reminder WHERE (state = 'planned') = (final_at IS NOT NULL)"
+        )
+        assert odd == [(0,)]
+        log.warning(
+            "%d jumps, %d of them held, %d messages, noticed after %.1f s at most",
+            *(JUMPS, machine.held, phones, machine.longest_s),
+        )
