@@ -78,11 +78,6 @@ class Timekeeper:
             "the clock was set",
             extra={"action": "clock_set", "seconds": int(stepped.total_seconds())},
         )
-        now = self._deps.clock.now()
         async with self._deps.database.write(Priority.RESULT) as session:
-            await outbox.bring_forward(session, now + _SOON)
-            # Set back: what was said a moment ago must not wait until that moment comes again.
-            for row in await outbox.queued_after(session, now):
-                row.due_at = max(now, row.due_at + stepped)
-                session.add(row)
+            await outbox.bring_forward(session, self._deps.clock.now() + _SOON)
         self._deps.bells.ring()

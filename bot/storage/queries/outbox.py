@@ -36,6 +36,7 @@ _FOLLOWS_UNFINISHED = (
     .where(col(_FIRST.id) == col(Message.follows_id), col(_FIRST.state).not_in(FINAL))
     .exists()
 )
+_SET_BACK = timedelta(minutes=1)
 _READY_AT = case(
     (col(Message.lease_until) > col(Message.due_at), col(Message.lease_until)),
     else_=col(Message.due_at),
@@ -46,7 +47,8 @@ def _ready(now: datetime) -> ColumnElement[bool]:
     return and_(
         _OPEN,
         col(Message.state) == MessageState.QUEUED,
-        col(Message.due_at) <= now,
+        # Queued in what is now the future: the clock was set back, and nobody waits for it again.
+        or_(col(Message.due_at) <= now, col(Message.queued_at) > now + _SET_BACK),
         or_(col(Message.lease_until).is_(None), col(Message.lease_until) <= now),
         ~_FOLLOWS_UNFINISHED,
     )
@@ -146,16 +148,6 @@ async def bring_forward(session: AsyncSession, latest: datetime) -> None:
         )
         .values(lease_until=latest)
     )
-
-
-async def queued_after(session: AsyncSession, moment: datetime) -> Sequence[Message]:
-    """Return the messages that wait and were queued after ``moment``."""
-    found = await session.exec(
-        select(Message)
-        .where(_OPEN, Message.state == MessageState.QUEUED, col(Message.queued_at) > moment)
-        .order_by(col(Message.id))
-    )
-    return found.all()
 
 
 async def reached_since(
