@@ -1,6 +1,7 @@
 """``python -m benchmarks``: measure everything once, in turns, and print the tables."""
 
 import asyncio
+import statistics
 import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -11,7 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import clinics, figures, patients, processes, rates, starts
+from benchmarks import answers, clinics, figures, patients, processes, rates, starts
+from benchmarks.answers import Answered
 from benchmarks.figures import Figure, Part
 from benchmarks.processes import Start
 from benchmarks.rates import Burst
@@ -28,6 +30,7 @@ class Size:
     messages: int
     patients: int
     planned: int
+    crowd: int
 
     @property
     def method(self) -> str:
@@ -38,8 +41,8 @@ class Size:
         )
 
 
-FULL = Size(rounds=3, messages=500, patients=30, planned=100_000)
-QUICK = Size(rounds=1, messages=20, patients=1, planned=1_000)
+FULL = Size(rounds=3, messages=500, patients=30, planned=100_000, crowd=10_000)
+QUICK = Size(rounds=1, messages=20, patients=1, planned=1_000, crowd=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class Bench:
             enrolled = await patients.by_services(self._new(), stub.base_url, size.patients)
             phoned = await patients.by_phones(self._new(), size.patients)
             planner = patients.planner(5)
+            self._console.log(f"answers, also while {size.crowd:,} reminders leave")
+            idle, busy = await answers.while_it_leaves(self._new(), size.crowd)
             quick = await stack.enter_async_context(processes.telegram("benchmarks.stub"))
             true = await stack.enter_async_context(
                 processes.telegram("benchmarks.simulator", str(size.messages))
@@ -160,6 +165,14 @@ class Bench:
                 ],
             ),
             Part(
+                "From a patient's finger, at Telegram's pace",
+                "times the idle bot",
+                [
+                    *_answers("idle", idle, idle),
+                    *_answers(f"while {size.crowd:,} reminders leave", busy, idle),
+                ],
+            ),
+            Part(
                 "Start of the process to its first message",
                 "times the bare process",
                 _starts(begun, self.planned),
@@ -184,6 +197,23 @@ def _costs(server: str, pairs: Sequence[Pair]) -> list[Figure]:
     return [
         figures.figure(f"bare loop ({server})", bare, " ms", [1.0], scale=1e3),
         figures.figure(f"whole path ({server})", whole, " ms", times, scale=1e3),
+    ]
+
+
+def _answers(when: str, found: Answered, idle: Answered) -> list[Figure]:
+    return [
+        figures.figure(
+            f"{what}, {when}",
+            seconds,
+            " ms",
+            [each / statistics.median(alone) for each in seconds],
+            scale=1e3,
+        )
+        for what, seconds, alone in (
+            ("an answer to a menu key", found.answer, idle.answer),
+            ("the phone numbers after a report", found.numbers, idle.numbers),
+            ("the practitioner's alert", found.alert, idle.alert),
+        )
     ]
 
 

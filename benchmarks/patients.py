@@ -109,14 +109,28 @@ async def by_phones(folder: Path, count: int) -> list[Phoned]:
         send_rate=clinics.NO_PACE,
         chat_burst=clinics.NO_PACE,
     ) as (whole, _):
-        nour = whole.telegram.person("Nour", username="nour_lumen")
-        await nour.opens(whole.lead_link)
-        await whole.settle()
-        return [await _phone(whole, nour, number) for number in range(count)]
+        nour = await _lead(whole)
+        return [
+            await _phone(whole, nour, whole.telegram.person("Ana"), number)
+            for number in range(count)
+        ]
 
 
-async def _phone(whole: Rehearsal, nour: Person, number: int) -> Phoned:
-    ana = whole.telegram.person("Ana")
+async def joined(whole: Rehearsal) -> tuple[Person, Person]:
+    """Return the lead and a patient who has joined; everything is said that follows from it."""
+    nour, ana = await _lead(whole), whole.telegram.person("Ana")
+    await _phone(whole, nour, ana, 0)
+    return nour, ana
+
+
+async def _lead(whole: Rehearsal) -> Person:
+    nour = whole.telegram.person("Nour", username="nour_lumen")
+    await nour.opens(whole.lead_link)
+    await whole.settle()
+    return nour
+
+
+async def _phone(whole: Rehearsal, nour: Person, ana: Person, number: int) -> Phoned:
     seen = nour.last_message
     began = time.perf_counter()
     await nour.says(f"/enroll Ana {number} {clinics.PROTOCOL}")
