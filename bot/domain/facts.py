@@ -62,7 +62,8 @@ class Planned:
     hours, and None once the step is settled. Steps of one ``group`` go as one message at
     ``group_due_at``. ``reason`` says why the step would not go if nothing changed; ``final`` that
     this is settled now, while conditions and caps are judged again when the step is due. What is
-    ``asked`` answers the person's own action: quiet hours and caps do not apply to it.
+    ``asked`` answers the person's own action: quiet hours and caps do not apply to it. What is
+    ``late`` was to go a while ago; it goes with everything else that is late.
     """
 
     visit: str
@@ -76,3 +77,4 @@ class Planned:
     reason: Reason | None = None
     final: bool = False
     asked: bool = False
+    late: bool = False

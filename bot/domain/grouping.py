@@ -15,6 +15,16 @@ SESSION_CAP = 10
 NOON = time(12, 0)
 
 _NEVER_DROPPED = frozenset({Kind.CARD, Kind.CONFIRM, Kind.LATE_CHECK})
+# What a patient needs first when many things come late; a step counts as its first kind here.
+_IMPORTANCE = (
+    *(Kind.CARD, Kind.CHECK, Kind.LATE_CHECK, Kind.REVIEW, Kind.LIFT, Kind.PREP),
+    *(Kind.ADVICE, Kind.CONFIRM, Kind.BOOK, Kind.PHOTO, Kind.MAINT),
+)
+# One message holds 4,096 characters; a text may be as long as the lint allows, with long names.
+_ROOM = 4000
+_CARD_ROOM = 1100
+_TEXT_ROOM = 450
+_LATE = "late/"
 # The first is dropped first; a step with several kinds counts as its last one here.
 _DROP_ORDER = (
     Kind.PHOTO,
@@ -39,7 +49,8 @@ class Group:
     @property
     def name(self) -> str:
         """A name that no other group of the patient has, and that a replan gives again."""
-        return f"{self.members[0].visit}/{self.members[0].step.id}"
+        first = self.members[0]
+        return f"{_LATE if first.late else ''}{first.visit}/{first.step.id}"
 
     @property
     def asked(self) -> bool:
@@ -56,6 +67,16 @@ def family(step: Step) -> str | None:
     if Kind.LIFT in step.kinds:
         return "lift"
     return "prep" if Kind.PREP in step.kinds else None
+
+
+def importance(step: Step) -> int:
+    """The place of a step among those that go as one message, 0 first: the first one leads."""
+    return 0 if step.safety else 1 + min(_IMPORTANCE.index(kind) for kind in step.kinds)
+
+
+def is_late(group: str | None) -> bool:
+    """Whether a group of that name holds what came too late to go at its own time."""
+    return group is not None and group.startswith(_LATE)
 
 
 def drop_rank(step: Step) -> int | None:
@@ -110,6 +131,31 @@ def merge(
             groups.append(Group((step,), _due(step), _expires(step)))
     found = [group for groups in alike.values() for group in groups]
     return tuple(sorted(found, key=lambda group: group.due_at))
+
+
+def catch_up(late: Iterable[Planned]) -> tuple[tuple[Group, ...], frozenset[tuple[str, str]]]:
+    """One message of all that is late, and visit and step of what it has no room for.
+
+    The most important comes first and is the last to be left out. What may go only at another
+    hour than the rest (a check that does not outlive the quiet hours) stays apart.
+    """
+    together: dict[datetime, list[Planned]] = defaultdict(list)
+    for step in sorted(late, key=lambda planned: importance(planned.step)):
+        together[_due(step)].append(step)
+    groups, left_out = [], set()
+    for due, steps in together.items():
+        members, texts, room = [], set(), _ROOM
+        for each in steps:
+            needed = _CARD_ROOM if Kind.CARD in each.step.kinds else _TEXT_ROOM
+            needed = 0 if each.step.template in texts else needed
+            if needed > room:
+                left_out.add((each.visit, each.step.id))
+                continue
+            room -= needed
+            texts.add(each.step.template)
+            members.append(each)
+        groups.append(Group(tuple(members), due, min(_expires(each) for each in members)))
+    return tuple(groups), frozenset(left_out)
 
 
 def within_caps(

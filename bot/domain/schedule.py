@@ -1,12 +1,19 @@
 """When each step of a protocol goes: anchors, joining late, quiet hours, conditions, the plan."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.domain.facts import Delivered, Planned, VisitFacts
-from bot.domain.grouping import DAILY_CAP, SESSION_CAP, asked_twice, merge, within_caps
+from bot.domain.grouping import (
+    DAILY_CAP,
+    SESSION_CAP,
+    asked_twice,
+    catch_up,
+    merge,
+    within_caps,
+)
 from bot.domain.protocol import Anchor, ConditionKind, Kind, Moment, Protocol, Step
 from bot.domain.states import Reason
 from bot.domain.times import QuietHours, is_quiet, local_date, out_of_quiet, to_utc
@@ -21,6 +28,7 @@ __all__ = [
     "absent_steps",
     "condition_fails",
     "is_quiet",
+    "is_stale",
     "limit_ends",
     "local_date",
     "nominal",
@@ -29,6 +37,8 @@ __all__ = [
     "to_utc",
 ]
 
+# Later than this means that nobody was there to send it.
+LATE = timedelta(minutes=5)
 # Up to this long after the session the patient is still joining in the clinic.
 JOINING_IN_CLINIC = timedelta(hours=1)
 SAFETY_CHECK_WINDOW = timedelta(hours=48)
@@ -54,18 +64,20 @@ def plan(
     quiet: QuietHours,
     delivered: Sequence[Delivered],
     now: datetime,
+    behind: Collection[tuple[str, str]] = (),
 ) -> tuple[Planned, ...]:
     """Every step of every visit once, but for the delivered ones, in order of time (UTC).
 
     1. Local time in ``zone``, gap and fold. 2. Joining late, and never before ``since`` or ``now``.
     3. Quiet hours. 4. Validity and conditions. 5. Merging, and nothing asked twice. 6. Caps.
-    Steps without a time come last.
+    Steps without a time come last. ``behind`` names visit and step of what was to go a while ago:
+    it goes as one message, and what has no room there comes too late.
     """
     gone = {(item.visit, item.step) for item in delivered}
     placed = [
         planned
         for facts in visits
-        for planned in _place_visit(facts, zone, quiet, now)
+        for planned in _place_visit(facts, zone, quiet, now, behind)
         if (planned.visit, planned.step.id) not in gone
     ]
     doubled = asked_twice((p for p in placed if p.reason is None), zone)
@@ -74,11 +86,18 @@ def plan(
     ]
     floors = {facts.visit: max(facts.since, now) for facts in visits}
     sessions = {facts.visit: facts.session for facts in visits}
-    groups = merge((p for p in placed if p.reason is None), floors, zone, quiet)
+    late, left_out = catch_up(p for p in placed if p.late and p.reason is None)
+    placed = [_come_too_late(p) if (p.visit, p.step.id) in left_out else p for p in placed]
+    on_time = (p for p in placed if p.reason is None and not p.late)
+    groups = (*late, *merge(on_time, floors, zone, quiet))
     kept = within_caps(groups, sessions, delivered, zone)
     settled = {
         (member.visit, member.step.id): replace(
-            member, group=group.name, group_due_at=group.due_at, group_expires_at=group.expires_at
+            member,
+            group=group.name,
+            group_due_at=group.due_at,
+            # Late together by accident: each keeps its own end, should they part again.
+            group_expires_at=None if member.late else group.expires_at,
         )
         if group.name in kept
         else replace(member, reason=Reason.CAP)
@@ -119,6 +138,11 @@ def condition_fails(step: Step, facts: VisitFacts, at: datetime, zone: ZoneInfo)
     return None
 
 
+def is_stale(due: datetime, now: datetime) -> bool:
+    """Whether what was asked for at ``due`` is no answer any more, and waits like the rest."""
+    return now - due > JOINING_IN_CLINIC
+
+
 def limit_ends(
     protocol: Protocol, done_at: datetime, done_date: date, zone: ZoneInfo
 ) -> tuple[tuple[str, datetime], ...]:
@@ -134,12 +158,21 @@ def limit_ends(
     )
 
 
+def _come_too_late(planned: Planned) -> Planned:
+    return replace(planned, due_at=None, reason=Reason.TOO_LATE, final=True)
+
+
 def _place_visit(
-    facts: VisitFacts, zone: ZoneInfo, quiet: QuietHours, now: datetime
+    facts: VisitFacts,
+    zone: ZoneInfo,
+    quiet: QuietHours,
+    now: datetime,
+    behind: Collection[tuple[str, str]],
 ) -> Iterable[Planned]:
     joining = _joining(facts, zone, quiet)
     for step in _owned_steps(facts):
-        yield _place(step, facts, joining, zone, quiet, now)
+        was_due = (facts.visit, step.id) in behind
+        yield _place(step, facts, joining, zone, quiet, now, was_due=was_due)
 
 
 def _owned_steps(facts: VisitFacts) -> tuple[Step, ...]:
@@ -159,6 +192,8 @@ def _place(
     zone: ZoneInfo,
     quiet: QuietHours,
     now: datetime,
+    *,
+    was_due: bool,
 ) -> Planned:
     times = nominal(step, facts, zone)
     if times is None:
@@ -182,8 +217,17 @@ def _place(
         settled = condition_fails(step, facts, due, zone) or Reason.TOO_LATE
     if settled is not None:
         return Planned(facts.visit, step, due, None, expires, reason=settled, final=True)
-    at = start if asked or step.quiet_exempt else out_of_quiet(start, zone, quiet)
+    free = asked or step.quiet_exempt
+    late = was_due and max(due, facts.since) <= now
+    if late and free:
+        # Whoever asked is still there for a while; later it is as unasked as the rest.
+        late = is_stale(max(due, facts.since), now)
+        free = not late or (step.quiet_exempt and out_of_quiet(start, zone, quiet) >= expires)
+    at = start if free else out_of_quiet(start, zone, quiet)
     reason = condition_fails(step, facts, at, zone)
+    if late:
+        placed = Planned(facts.visit, step, due, at, expires, reason=reason, late=True)
+        return _come_too_late(placed) if at >= expires and reason is None else placed
     if at >= expires or _too_soon(step, facts, due):
         at, reason = start, reason or Reason.QUIET_HOURS
     return Planned(facts.visit, step, due, at, expires, reason=reason, asked=asked)

@@ -51,9 +51,9 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
 
 
 def _lead_row(whole: Situation, rows: Sequence[Reminder], key: str) -> Reminder:
-    """Return the reminder whose step has that button."""
-    for row in rows:
-        if key in whole.plan_of(row.visit_id).protocol.step(row.step).buttons:
+    """Return the reminder whose step has that button; the most important step if several do."""
+    for row in dispatch.in_order(whole, rows):
+        if key in whole.step_of(row).buttons:
             return row
     raise StaleButton
 

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain import rules, schedule
+from bot.domain import grouping, rules, schedule
 from bot.domain.protocol import Kind, Step
-from bot.domain.rules import Drop, Go, Standing
+from bot.domain.rules import Drop, Go, Standing, Wait
 from bot.domain.states import (
     CourseState,
     Lane,
@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 BATCH = 20
 _JOB = "dispatch_due"
 _ALERT = "alerts/report"
-# Later than this means that nobody was there to send it: see dispatch.
-_LATE = timedelta(minutes=5)
 _LOOK_AGAIN = timedelta(seconds=60)
 _COURTESY = frozenset({Kind.PHOTO, Kind.BOOK, Kind.MAINT})
 _BOOKING = frozenset({Kind.BOOK})
@@ -50,13 +48,18 @@ _BOOKING = frozenset({Kind.BOOK})
 async def dispatch_due(deps: Deps, now: datetime) -> int:
     """Expire what is too late and queue what is due; return how many messages were queued."""
     async with deps.database.read() as session:
-        if not await plans.anything_to_do(session, now):
+        if not await plans.anything_to_do(session, now) and not await plans.patients_piled_up(
+            session, now - schedule.LATE
+        ):
             return 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.pause_ended(session, now):
             await alone(session, _JOB, partial(_end_pause, session, patient, now))
         await plans.expire_reminders(session, now)
         due = await plans.patients_with_due_reminders(session, now)
+        # Their messages waited for Telegram, and would come one after the other.
+        piled = await plans.patients_piled_up(session, now - schedule.LATE)
+        due += [patient_id for patient_id in piled if patient_id not in set(due)]
     queued = 0
     for start in range(0, len(due), BATCH):
         queued += await _dispatch_batch(deps, due[start : start + BATCH], now)
@@ -90,14 +93,14 @@ async def _end_pause(session: AsyncSession, patient: Patient, now: datetime) -> 
 async def dispatch(session: AsyncSession, patient_ids: Sequence[int], now: datetime) -> int:
     """Queue what is due for these patients, in their order; return how many messages that made.
 
-    After an outage a plan is made anew first: merged, under the caps, outside quiet hours.
+    After an outage a plan is made anew first: what is late goes as one message, the most important
+    first, under the caps and outside quiet hours.
     """
-    late = now - _LATE
     situations = await situation.read_all(session, patient_ids, lock=True)
     going: list[_Group] = []
     for patient_id in patient_ids:
         whole = situations[patient_id]
-        if any(row.due_at is not None and row.due_at <= late for row in _due(whole, now)):
+        if _is_behind(whole, now):
             whole = await bring_in_line(session, whole, now)
         groups: dict[str, list[Reminder]] = defaultdict(list)
         for row in _due(whole, now):
@@ -108,7 +111,7 @@ async def dispatch(session: AsyncSession, patient_ids: Sequence[int], now: datet
                 session.add(row)
             elif isinstance(verdict, Go):
                 groups[row.group_key or row.ref].append(row)
-        going += [_Group(whole, tuple(rows)) for rows in groups.values()]
+        going += [_Group(whole, tuple(in_order(whole, rows))) for rows in groups.values()]
     await _queue(session, going, now)
     return len(going)
 
@@ -126,6 +129,42 @@ def _due(whole: Situation, now: datetime) -> list[Reminder]:
     ]
 
 
+def _is_behind(whole: Situation, now: datetime) -> bool:
+    """Say whether something is late that nobody was there to send, or late messages pile up."""
+    late = now - schedule.LATE
+    if any(row.due_at is not None and row.due_at <= late for row in _due(whole, now)):
+        return True
+    return len(_late_messages(whole, now)) > 1
+
+
+def _late_messages(whole: Situation, now: datetime) -> set[int | None]:
+    late = now - schedule.LATE
+    return {
+        row.message_id
+        for row in whole.reminders
+        if row.state is ReminderState.PLANNED
+        and row.message_id is not None
+        and row.due_at is not None
+        and row.due_at <= late
+    }
+
+
+def _catches_up(whole: Situation, row: Message, now: datetime) -> bool:
+    """Say whether a late message waits for one look, so that what else is late goes with it."""
+    late = now - schedule.LATE
+    if whole.patient.is_test or row.maybe_copies or row.lease_until or row.due_at > late:
+        return False
+    return len(_late_messages(whole, now)) > 1 or any(
+        each.due_at is not None and each.due_at <= late and isinstance(judge(whole, each, now), Go)
+        for each in _due(whole, now)
+    )
+
+
+def in_order(whole: Situation, rows: Sequence[Reminder]) -> list[Reminder]:
+    """Return the reminders of one message, the most important first."""
+    return sorted(rows, key=lambda row: grouping.importance(whole.step_of(row)))
+
+
 def judge(whole: Situation, row: Reminder, now: datetime) -> rules.Verdict:
     """Return whether a due reminder may go now, by today's facts."""
     if row.outlook is Reason.CAP:
@@ -141,10 +180,10 @@ def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Stand
     row = rows[0]
     plan = whole.plan_of(row.visit_id)
     facts = whole.facts(row.visit_id)
-    steps = [whole.plan_of(each.visit_id).protocol.step(each.step) for each in rows]
+    steps = [whole.step_of(each) for each in rows]
     failed = [
         schedule.condition_fails(
-            whole.plan_of(each.visit_id).protocol.step(each.step),
+            whole.step_of(each),
             whole.facts(each.visit_id),
             now,
             whole.zone,
@@ -160,10 +199,9 @@ def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Stand
     condition = next((reason for reason in failed if reason is not None), None)
     if not whole.patient.booking_requests and any(_BOOKING.issuperset(s.kinds) for s in steps):
         condition = Reason.DECLINED
-    exempt = all(each.asked for each in rows) or any(step.quiet_exempt for step in steps)
     return Standing(
         lane=lane_of(steps),
-        unasked=not exempt,
+        unasked=not _may_disturb(whole, rows, now),
         # The card of a session during a pause is no reminder: its limits hold from now on.
         safety=any(each.safety for each in rows) or any(Kind.CARD in step.kinds for step in steps),
         expires_at=min(
@@ -175,6 +213,15 @@ def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Stand
         quiet=schedule.is_quiet(now, whole.zone, whole.quiet),
         condition=Reason.NEW_SESSION if superseded else condition,
     )
+
+
+def _may_disturb(whole: Situation, rows: Sequence[Reminder], now: datetime) -> bool:
+    """Say whether quiet hours do not apply: somebody just asked, or waiting would lose a check."""
+    free = [each.asked or whole.step_of(each).quiet_exempt for each in rows]
+    fresh = all(each.due_at is None or not schedule.is_stale(each.due_at, now) for each in rows)
+    ends = min((each.expires_at for each in rows if each.expires_at is not None), default=None)
+    lost = ends is not None and out_of_quiet(now, whole.zone, whole.quiet) >= ends
+    return (all(free) and fresh) or (any(free) and lost)
 
 
 def lane_of(steps: Sequence[Step]) -> Lane:
@@ -192,7 +239,7 @@ class _Group:
 
     @property
     def steps(self) -> list[Step]:
-        return [self.whole.plan_of(row.visit_id).protocol.step(row.step) for row in self.rows]
+        return [self.whole.step_of(row) for row in self.rows]
 
     @property
     def warnings(self) -> list[str]:
@@ -227,9 +274,11 @@ async def _queue(session: AsyncSession, going: Sequence[_Group], now: datetime) 
 
 async def _message(session: AsyncSession, group: _Group, now: datetime) -> Message:
     rows, steps = group.rows, group.steps
-    # One set of buttons: a safety check asks first (clinical.md 2, merging).
-    lead = next((step for step in steps if step.safety), steps[0])
-    ref = new_ref()
+    # One set of buttons: a safety check asks first (clinical.md 2, merging). Only what is late
+    # together asks different things; then the others' buttons stand below.
+    lead, ref = steps[0], new_ref()
+    asking = steps if grouping.is_late(rows[0].group_key) else [lead]
+    keys = dict.fromkeys(key for step in asking for key in step.buttons)
     return await outbox.to_patient(
         session,
         group.whole.patient,
@@ -237,9 +286,9 @@ async def _message(session: AsyncSession, group: _Group, now: datetime) -> Messa
         now,
         flush=False,
         ref=ref,
-        rows=[[Button(label=key, data=buttons.pack("step", ref, key))] for key in lead.buttons],
+        rows=[[Button(label=key, data=buttons.pack("step", ref, key))] for key in keys],
         # Steps that go together but say different things stand one below the other.
-        also=sorted({step.template for step in steps} - {lead.template}),
+        also=list(dict.fromkeys(s.template for s in steps if s.template != lead.template)),
         lane=lane_of(steps),
         visit_id=rows[0].visit_id,
         expires_at=min(row.expires_at for row in rows if row.expires_at is not None),
@@ -268,7 +317,16 @@ async def may_leave(
         if first is not None and first.state in (MessageState.DROPPED, MessageState.FAILED):
             return Drop(first.reason or Reason.REPLACED)
     if whole is not None and (reminders := whole.reminders_of(row.id)):
-        return rules.may_go(standing(whole, reminders, now), now)
+        if _catches_up(whole, row, now):
+            return Wait()
+        verdict = rules.may_go(standing(whole, in_order(whole, reminders), now), now)
+        if row.maybe_copies == 0 and isinstance(verdict, Drop) and _part(whole, reminders, now):
+            for each in reminders:
+                each.message_id = None
+                session.add(each)
+            await session.flush()
+            return Drop(Reason.REPLACED)
+        return verdict
     zone, quiet = await _clock_of(session, patient)
     return rules.may_go(
         Standing(
@@ -283,6 +341,12 @@ async def may_leave(
         ),
         now,
     )
+
+
+def _part(whole: Situation, rows: Sequence[Reminder], now: datetime) -> bool:
+    """Say whether some steps of a message may not go while others may: these are queued anew."""
+    dropped = [isinstance(rules.may_go(standing(whole, [r], now), now), Drop) for r in rows]
+    return any(dropped) and not all(dropped)
 
 
 async def _may_reach_practitioner(

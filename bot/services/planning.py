@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain import rules, schedule
 from bot.domain.facts import Delivered, Planned
+from bot.domain.grouping import is_late
 from bot.domain.protocol import Anchor, Kind, Step
 from bot.domain.states import (
     CourseState,
@@ -49,6 +50,7 @@ async def bring_in_line(session: AsyncSession, situation: Situation, now: dateti
         quiet=situation.quiet,
         delivered=_settled(situation),
         now=now,
+        behind=_behind(situation, now),
     )
     wanted = {(step.visit, step.step.id): _asked_not_to(situation, step) for step in planned}
     unfinished: set[tuple[str, str]] = set()
@@ -80,6 +82,17 @@ async def bring_in_line(session: AsyncSession, situation: Situation, now: dateti
         session.add(row)
     await session.flush()
     return replace(situation, reminders=await plans.reminders(session, [situation.patient.id or 0]))
+
+
+def _behind(situation: Situation, now: datetime) -> set[tuple[str, str]]:
+    """Return visit and step of what was to go a while ago and is still here, or was late before."""
+    return {
+        (situation.visit(row.visit_id).ref, row.step)
+        for row in situation.reminders
+        if row.state is ReminderState.PLANNED
+        and row.message_id is None
+        and (is_late(row.group_key) or (row.due_at and row.due_at <= now - schedule.LATE))
+    }
 
 
 def _asked_not_to(situation: Situation, step: Planned) -> Planned:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.limits import strictest
-from bot.domain.protocol import Protocol
+from bot.domain.protocol import Protocol, Step
 from bot.domain.schedule import VisitFacts, limit_ends
 from bot.domain.states import CourseState, VisitState
 from bot.domain.times import QuietHours
@@ -65,6 +65,10 @@ class Situation:
         """Return the course that a visit belongs to."""
         course_id = self.visit(visit_id).course_id
         return next(plan for plan in self.courses if plan.course.id == course_id)
+
+    def step_of(self, reminder: Reminder) -> Step:
+        """Return the protocol's step that a reminder dates."""
+        return self.plan_of(reminder.visit_id).protocol.step(reminder.step)
 
     def facts(self, visit_id: int) -> VisitFacts:
         """Return what the planner knows of one visit."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import and_, or_, text, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -12,6 +12,7 @@ from bot.domain import protocol as protocols
 from bot.domain.protocol import Protocol
 from bot.domain.states import (
     CourseState,
+    MessageState,
     PatientState,
     Reason,
     ReminderState,
@@ -21,6 +22,7 @@ from bot.storage.tables import (
     Action,
     Answer,
     Course,
+    Message,
     Patient,
     ProtocolVersion,
     Reminder,
@@ -278,6 +280,29 @@ async def patients_with_due_reminders(session: AsyncSession, now: datetime) -> l
         .order_by(func.min(Reminder.due_at), col(Reminder.patient_id))
     )
     return [patient_id for patient_id, _ in found.all()]
+
+
+async def patients_piled_up(session: AsyncSession, before: datetime) -> Sequence[int]:
+    """Return patients for whom several unsent messages wait whose steps were due by ``before``."""
+    found = await session.exec(
+        select(Message.patient_id)
+        .join(Reminder, col(Reminder.message_id) == col(Message.id))
+        .join(Patient, col(Patient.id) == col(Message.patient_id))
+        .where(
+            # In the very words of the index: see the queries of the outbox.
+            text("message.state IN ('queued', 'sending')"),
+            col(Message.state) == MessageState.QUEUED,
+            col(Message.maybe_copies) == 0,
+            col(Message.due_at) <= before,
+            col(Reminder.due_at) <= before,
+            col(Reminder.state) == ReminderState.PLANNED,
+            col(Patient.is_test).is_(False),
+        )
+        .group_by(col(Message.patient_id))
+        .having(func.count(col(Message.id).distinct()) > 1)
+        .order_by(col(Message.patient_id))
+    )
+    return [patient_id for patient_id in found if patient_id is not None]
 
 
 async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None:
