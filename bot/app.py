@@ -29,12 +29,13 @@ from bot.outgoing import catalogue, sender
 from bot.outgoing.pace import CHAT_BURST, Pace
 from bot.outgoing.texts import Texts
 from bot.services import clinic as clinics
+from bot.services import outages, zone_data
 from bot.services.delivery import SENDERS, Delivery
 from bot.services.deps import Bells, Deps, new_ref
 from bot.services.timekeeping import Timekeeper
 from bot.settings import PUBLIC_API_URL, Settings
 from bot.storage import database, schema, sealed, vault
-from bot.storage.database import Database
+from bot.storage.database import Database, Priority
 from bot.storage.ownership import LOOK_EVERY_S, NotOwned, Overtaken
 from bot.storage.queries import people
 from bot.storage.tables import Clinic
@@ -203,7 +204,7 @@ class App:
         self.safety = SafetyText(self.deps, self.bot, patience_s)
         source = telegram_http.Source(self.bot.base_url, polling)
         self.poller = Poller(self.deps, source, self.safety)
-        self.watch = webhook.Watch(self.bot, options.webhook_url, self.clock)
+        self.watch = webhook.Watch(self.bot, options.webhook_url, self.clock, self._in_touch)
         self._ears: Poller | webhook.Watch = self.watch if options.webhook_url else self.poller
         self.alarm = Alarm(self.deps)
         self.timekeeper = Timekeeper(self.deps)
@@ -234,6 +235,8 @@ class App:
             await self._serve()
         await self._connect()
         recovered = await self.delivery.recover()
+        # Data of time zones usually change with an update, and so with a start.
+        await zone_data.look_again(self.deps)
         log.info("started", extra={"action": "started", "count": recovered})
         loops: list[Callable[[], Awaitable[None]]] = [
             self.alarm.run,
@@ -372,6 +375,10 @@ class App:
                 serving.result()
                 break
             await asyncio.sleep(0.01)
+
+    async def _in_touch(self, again: bool) -> None:
+        async with self.deps.database.write(Priority.INBOX) as session:
+            await outages.in_touch(session, self.clock.now(), again=again)
 
     async def _receive(self, raw: Sequence[dict[str, Any]]) -> int:
         if self._standing_by:

@@ -11,7 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from bot.logs import Outages
-from bot.services import dispatch, holding, housekeeping
+from bot.services import dispatch, holding, housekeeping, outages, unsent, zone_data
 from bot.services.deps import Deps
 from bot.storage.database import Priority
 from bot.storage.queries import plans, vitals
@@ -35,9 +35,13 @@ class Job:
 
 
 JOBS: Sequence[Job] = (
+    # Whoever follows goes by the hours that it finds.
+    Job("zone_data", zone_data.look),
     Job("join_without_zone", housekeeping.join_without_zone),
     Job("mark_missed", housekeeping.mark_missed),
     Job("dispatch_due", dispatch.dispatch_due),
+    Job("hand_over_unsent", unsent.hand_over),
+    Job("tell_outages", outages.tell),
 )
 
 

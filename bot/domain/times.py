@@ -1,5 +1,6 @@
 """Where a clock on a wall meets the one UTC time line: zones, gaps, folds and quiet hours."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -53,6 +54,49 @@ def out_of_quiet(moment: datetime, zone: ZoneInfo, quiet: QuietHours) -> datetim
         for end in _both_passes(today + timedelta(days=days), quiet.end, zone)
     )
     return min(end for end in ends if end > moment and not is_quiet(end, zone, quiet))
+
+
+def changes(zone: ZoneInfo, first: int, last: int) -> tuple[tuple[datetime, int], ...]:
+    """Each change of offset from the year ``first`` to ``last``: its second (UTC), and the offset.
+
+    The offset (in seconds) at the very beginning comes first. A change that another takes back
+    within a week is not seen.
+    """
+    at, end = datetime(first, 1, 1, tzinfo=UTC), datetime(last + 1, 1, 1, tzinfo=UTC)
+    offset = _offset(at, zone)
+    found = [(at, offset)]
+    while at < end:
+        following = at + timedelta(days=7)
+        if _offset(following, zone) != offset:
+            changed = _first_second(at, following, zone)
+            offset = _offset(changed, zone)
+            found.append((changed, offset))
+            at = changed
+        else:
+            at = following
+    return tuple(found)
+
+
+def _first_second(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
+    """The second after ``low`` at which clocks first show another offset than at ``low``."""
+    offset = _offset(low, zone)
+    while high - low > timedelta(seconds=1):
+        middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)
+        if _offset(middle, zone) == offset:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> int:
+    return int((moment.astimezone(zone).utcoffset() or timedelta()).total_seconds())
+
+
+def fingerprint(zone: ZoneInfo) -> str:
+    """What tells two versions of a zone's data apart: a digest of its changes from 2020 to 2040."""
+    text = ";".join(f"{at:%Y%m%d%H%M%S}{offset:+d}" for at, offset in changes(zone, 2020, 2040))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _both_passes(day: date, at: time, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -60,6 +60,7 @@ _TAPS = {
     "create": practitioner.of_draft,
     "cancel": practitioner.of_draft,
     "patients": practitioner.page_of_patients,
+    "unsent": practitioner.page_of_unsent,
     "older": practitioner.page_of_sent,
     "newer": practitioner.page_of_sent,
     "confirm": practitioner.confirm,

@@ -17,6 +17,7 @@ from bot.services import (
     typed_dates,
     typed_enrolling,
     undoing,
+    unsent,
     visits,
 )
 from bot.services.errors import CareError
@@ -191,6 +192,12 @@ async def page_of_patients(update: Update, context: CareContext) -> None:
     """One page of the patients."""
     (page,) = values(update, 1)
     await screens.show_patients(context.turn, page)
+
+
+async def page_of_unsent(update: Update, context: CareContext) -> None:
+    """One page of what was not sent."""
+    (page,) = values(update, 1)
+    await unsent.show(context.turn, page)
 
 
 async def page_of_sent(update: Update, context: CareContext) -> None:

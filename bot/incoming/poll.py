@@ -11,15 +11,15 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.incoming.safety_text import SafetyText
 from bot.incoming.telegram_http import POLL_TIMEOUT_S, PollError, Source
+from bot.services import outages
 from bot.services.deps import Deps
 from bot.storage.database import Priority
-from bot.storage.queries import inbox, vitals
+from bot.storage.queries import inbox
 
 log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
-LAST_POLL_OK = "last_poll_ok_at"
 # What the database holds as a number; Telegram's own stay far below.
 _NUMBERS = range(-(2**63), 2**63)
 
@@ -44,6 +44,8 @@ class Poller:
         self._asking: asyncio.Task[list[dict[str, Any]]] | None = None
         self.trouble: str | None = None
         self.last_ok_s: float | None = None
+        # Nothing was stored since the start, or since a poll failed: until then it is an outage.
+        self._silent = True
 
     async def run(self) -> None:
         """Poll until :meth:`stop`; after an error wait 1 s, doubling to 30 s.
@@ -77,13 +79,14 @@ class Poller:
                     # Once an outage: it may last, and this comes every second.
                     exc_info=self.trouble != "storage",
                 )
-                self.trouble = "storage"
+                self.trouble, self._silent = "storage", True
                 await self._rest(self._first_backoff_s)
                 continue
             self.trouble, backoff_s = None, self._first_backoff_s
 
     async def _store(self, raw: Sequence[dict[str, Any]]) -> None:
-        await receive(self._deps, raw, polled=True)
+        await receive(self._deps, raw, polled=True, again=self._silent)
+        self._silent = False
         numbers = [number for update in raw if (number := _number(update)) is not None]
         if numbers:
             self._offset = numbers[-1] + 1
@@ -103,7 +106,7 @@ class Poller:
             return []
 
     async def _after(self, error: PollError, backoff_s: float) -> float:
-        self.trouble = error.kind
+        self.trouble, self._silent = error.kind, True
         log.warning("no updates", extra={"action": "poll_failed", "cause": error.kind})
         await self._rest(max(error.retry_after_s, backoff_s))
         return min(backoff_s * 2, _LONGEST_BACKOFF_S)
@@ -124,25 +127,35 @@ class Poller:
             self._asking.cancel()
 
 
-async def receive(deps: Deps, raw: Sequence[dict[str, Any]], *, polled: bool = False) -> int:
-    """Commit raw updates to the inbox, each once, and wake its worker; return how many were new."""
+async def receive(
+    deps: Deps, raw: Sequence[dict[str, Any]], *, polled: bool = False, again: bool = False
+) -> int:
+    """Commit raw updates to the inbox, each once, and wake its worker; return how many were new.
+
+    ``polled`` is a good contact with Telegram, ``again`` the first one for a while.
+    """
     now = deps.clock.now()
     # By number, because one batch may hold an update twice.
     updates = {number: each for each in raw if (number := _number(each)) is not None}
     if len(updates) < len(raw):
         log.warning("updates came twice or without a number", extra={"action": "updates_left_out"})
     try:
-        fresh = await _keep(deps, updates, now, polled=polled)
+        fresh = await _keep(deps, updates, now, polled=polled, again=again)
     except IntegrityError:
         # PostgreSQL has several writers: a copy was stored at this very moment, and is known now.
-        fresh = await _keep(deps, updates, now, polled=polled)
+        fresh = await _keep(deps, updates, now, polled=polled, again=again)
     if fresh:
         deps.bells.inbox.set()
     return fresh
 
 
 async def _keep(
-    deps: Deps, updates: dict[int, dict[str, Any]], now: datetime, *, polled: bool
+    deps: Deps,
+    updates: dict[int, dict[str, Any]],
+    now: datetime,
+    *,
+    polled: bool,
+    again: bool,
 ) -> int:
     async with deps.database.write(Priority.INBOX) as session:
         stored = await inbox.known(session, list(updates))
@@ -151,7 +164,7 @@ async def _keep(
             update = _writable(updates[number])
             inbox.add(session, number, chat_of(update), update, now)
         if polled:
-            await vitals.put_instant(session, LAST_POLL_OK, now)
+            await outages.in_touch(session, now, again=again)
     return len(fresh)
 
 

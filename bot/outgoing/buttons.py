@@ -66,6 +66,16 @@ def labels(
     return [_label(catalogue, language, button) for row in rows for button in row]
 
 
+def apart(
+    catalogue: Catalogue, language: str, rows: Sequence[Sequence[Mapping[str, str]]]
+) -> list[Sequence[Mapping[str, str]]]:
+    """Return the rows of one button each without those that read like one above them."""
+    first: dict[str, Sequence[Mapping[str, str]]] = {}
+    for row in rows:
+        first.setdefault(" ".join(labels(catalogue, language, [row])), row)
+    return list(first.values())
+
+
 def _label(catalogue: Catalogue, language: str, button: Mapping[str, str]) -> str:
     key = button.get("label")
     return catalogue.label(language, "buttons", key) if key else button["text"]

@@ -214,6 +214,17 @@ VARIABLES: Mapping[str, Variable] = {
     "to_book": Variable("names without a next date", ["Ana", "Ben"], [_HOSTILE], ([],)),
     "more_reports": Variable("how many reports are not listed", "2 more", "2 more", (None,)),
     "missed_checks": Variable("names without a safety check", ["Ben"], [_HOSTILE], ([],)),
+    "n_unsent": Variable("how many messages were not sent", 12, 12, (0, 1)),
+    "n_patients": Variable("to how many patients", 9, 9, (1,)),
+    "unsent": Variable(
+        "messages that were not sent: patient, what, when, why",
+        [{"patient": "Ana", **_STEP, "why": "too late to be of use"}],
+        [dict.fromkeys(("patient", "what", "when", "why"), _HOSTILE)],
+        ([],),
+    ),
+    "more_unsent": Variable("how many of them are not listed", "2 more", "2 more", (None,)),
+    "offline_from": Variable("since when the bot was offline", "Mon 10 March, 14:30"),
+    "offline_until": Variable("until when", "Wed 12 March, 10:00"),
     "unreached": Variable("names of those not reached", ["Ben"], [_HOSTILE], ([],)),
     "count": Variable("how many patients are listed", 2, 2, (0,)),
     "state": Variable("a patient's state in words", "active"),
@@ -337,6 +348,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/voice_passed": Text(),
     "patient/other_passed": Text(),
     "patient/seen": Text(unasked=True),
+    "patient/was_offline": Text(("offline_from", "offline_until"), unasked=True),
     # Visits.
     "patient/visit_booked": Text(("visit_date", "visit_time", "clinic_city"), unasked=True),
     "patient/visit_moved": Text(("visit_date", "visit_time", "clinic_city"), unasked=True),
@@ -473,10 +485,15 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/today": Text(
         (
             *("day", "visits", "reports", "more_reports", "missed_checks"),
-            *("not_joined", "to_book", "unreached"),
+            *("not_joined", "to_book", "unreached", "n_unsent"),
         ),
         longest=LONGEST_LIST,
     ),
+    "practitioner/unsent": Text(
+        ("n_unsent", "n_patients", "unsent", "more_unsent"), longest=LONGEST_LIST
+    ),
+    "practitioner/unsent_list": Text(("n_unsent", "unsent"), longest=LONGEST_LIST),
+    "practitioner/was_offline": Text(("offline_from", "offline_until")),
     "practitioner/visit_unrecorded": Text(("patient", "visit_at")),
     "practitioner/patients": Text(("count",)),
     "practitioner/card": Text(

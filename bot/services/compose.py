@@ -47,9 +47,10 @@ async def compose(
     if row.method == "copy":
         return Composed(_outgoing(row, "", None), "", "")
     parts = [deps.texts.render(row.language, row.template, values)]
-    # Of what goes together only the beginning says that it may come twice.
-    values["maybe_repeat"] = False
-    parts += [deps.texts.render(row.language, also, values) for also in content.get("also", [])]
+    for also in content.get("also", []):
+        # Each part speaks of its own visit; only the beginning says that it may come twice.
+        values |= _step_values(deps, row, whole, also, now) | {"maybe_repeat": False}
+        parts.append(deps.texts.render(row.language, also, values))
     if mark := await _test_mark(session, row):
         parts.insert(0, deps.texts.render(row.language, mark, values))
     html = "\n\n".join(part.html for part in parts)
@@ -79,12 +80,21 @@ async def _values(
     if row.patient_id is not None:
         patient = await people.patient(session, row.patient_id)
         values = await words.patient_values(session, clinic, patient)
-    if row.template.startswith("steps/") and whole is not None:
-        # A second bubble belongs to the first one's reminders.
-        reminders = whole.reminders_of(row.id) or whole.reminders_of(row.follows_id)
-        values |= words.step_values(deps.catalogue, whole, reminders, now)
+    if row.template.startswith("steps/"):
+        values |= _step_values(deps, row, whole, row.template, now)
         values["maybe_repeat"] = row.maybe_copies > 0
     return values
+
+
+def _step_values(
+    deps: Deps, row: Message, whole: Situation | None, template: str, now: datetime
+) -> dict[str, Any]:
+    if whole is None:
+        return {}
+    # A second bubble belongs to the first one's reminders.
+    reminders = whole.reminders_of(row.id) or whole.reminders_of(row.follows_id)
+    own = [each for each in reminders if whole.step_of(each).template == template]
+    return words.step_values(deps.catalogue, whole, own or reminders, now)
 
 
 def _keyboard(
@@ -92,7 +102,11 @@ def _keyboard(
 ) -> InlineKeyboardMarkup | ReplyKeyboardMarkup | None:
     if content.get("menu"):
         return buttons.menu(deps.catalogue, row.language, menus.KEYS[content["menu"]])
-    return buttons.inline(deps.catalogue, row.language, content.get("buttons", []))
+    rows = content.get("buttons", [])
+    if row.template.startswith("steps/"):
+        # Two that read alike could not be told apart: the more important step keeps its own.
+        rows = buttons.apart(deps.catalogue, row.language, rows)
+    return buttons.inline(deps.catalogue, row.language, rows)
 
 
 def _file(row: Message, content: Mapping[str, Any], clinic: Clinic) -> tuple[bytes | None, str]:

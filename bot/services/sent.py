@@ -62,7 +62,7 @@ async def _page(
             "when": dates.moment(
                 message.sent_at or message.queued_at, turn.clinic_zone, language, turn.now
             ),
-            "what": _title(turn, message.template),
+            "what": words.title(catalogue, language, message.template),
             "state": catalogue.label(language, "message_states", message.state.value),
             "reason": catalogue.label(language, "reasons", message.reason.value)
             if message.reason is not None
@@ -87,11 +87,3 @@ async def _page(
         [*([turning] if turning else []), actions.card_button(patient)],
         patient=patient,
     )
-
-
-def _title(turn: Turn, template: str) -> str:
-    """Return what a message was, in a word or two, by the folder and name of its text."""
-    language = turn.clinic.language
-    name = template.rsplit("/", 1)[-1].replace("-", "_")
-    known = turn.deps.catalogue.keys(language, "titles")
-    return turn.deps.catalogue.label(language, "titles", name if name in known else "other")

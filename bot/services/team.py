@@ -40,7 +40,14 @@ async def responders(
     Whoever Telegram does not reach is left out; then the leads hear of it, then everybody else.
     """
     treating = await people.practitioner(session, patient.practitioner_id)
-    everybody = await _reached(session, patient.clinic_id)
+    return await responders_for(session, treating, urgent=urgent)
+
+
+async def responders_for(
+    session: AsyncSession, treating: Practitioner, *, urgent: bool = False
+) -> list[Practitioner]:
+    """Return who is told of the patients whom a practitioner treats."""
+    everybody = await _reached(session, treating.clinic_id)
     treats = [each for each in everybody if each.id == treating.id]
     others = [each for each in everybody if each.id != treating.id]
     leads = [each for each in others if each.role == LEAD]

@@ -7,7 +7,7 @@ from bot.domain.states import Level, PatientState, VisitState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import enrolling, words
+from bot.services import enrolling, unsent, words
 from bot.services.turn import Turn
 from bot.storage.queries import alerts, people, plans
 from bot.storage.tables import Patient
@@ -48,6 +48,8 @@ async def show(turn: Turn) -> None:
     )
     lost = await people.patients_in(turn.session, turn.clinic.id or 0, (PatientState.UNREACHABLE,))
     unchecked = await plans.missed_checks(turn.session, turn.clinic.id or 0, turn.now - _LOOK_BACK)
+    clinic_id = turn.clinic.id or 0
+    n_unsent = await plans.count_unsent(turn.session, clinic_id, turn.now - unsent.LOOK_BACK)
     to_book = await plans.patients_to_book(turn.session, turn.clinic.id or 0, start, day)
     await turn.screen(
         "practitioner/today",
@@ -60,12 +62,14 @@ async def show(turn: Turn) -> None:
             "unreached": _names(turn, lost, refs),
             "not_joined": _names(turn, waiting, refs),
             "to_book": _names(turn, to_book, refs),
+            "n_unsent": n_unsent,
         },
         [
             *[
                 [Button(text=name, data=buttons.pack("card", ref))]
                 for ref, name in list(refs.items())[:_ROWS]
             ],
+            *([[Button(label="see_unsent", data=buttons.pack("unsent", "0"))]] if n_unsent else []),
             [Button(label="new_patient_button", data=buttons.pack("new"))],
         ],
     )

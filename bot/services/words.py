@@ -75,6 +75,13 @@ async def patient_like_values(turn: Turn) -> dict[str, Any]:
     }
 
 
+def title(catalogue: Catalogue, language: str, template: str) -> str:
+    """Return what a message is, in a word or two, by the folder and name of its text."""
+    name = template.rsplit("/", 1)[-1].replace("-", "_")
+    known = catalogue.keys(language, "titles")
+    return catalogue.label(language, "titles", name if name in known else "other")
+
+
 def city(zone_name: str, language: str) -> str:
     """Return the city by which a zone is known in the language."""
     return get_timezone_location(zone_name, locale=dates.locale(language), return_city=True)

@@ -27,6 +27,7 @@ _LOOK_EVERY_S = 30.0
 _OF_LATE = timedelta(minutes=5)
 _HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
+InTouch = Callable[[bool], Awaitable[None]]
 Receive = Callable[[Sequence[dict[str, Any]]], Awaitable[int]]
 
 
@@ -78,11 +79,16 @@ def route(secret: str, receive: Receive, body_within_s: float = BODY_WITHIN_S) -
 class Watch:
     """Asks now and then whether Telegram is there and still posts to us: nothing polls here."""
 
-    def __init__(self, telegram_bot: Bot, url: str, clock: Clock) -> None:
-        """Watch over the webhook at ``url``."""
+    def __init__(
+        self, telegram_bot: Bot, url: str, clock: Clock, in_touch: InTouch | None = None
+    ) -> None:
+        """Watch over the webhook at ``url``; ``in_touch`` is told when all is well, and if anew."""
         self._bot = telegram_bot
         self._url = url
         self._clock = clock
+        self._in_touch = in_touch
+        self._silent = True
+        self._outages = Outages(log)
         self._stopping = asyncio.Event()
         self.trouble: str | None = None
         self.last_ok_s: float | None = None
@@ -91,6 +97,7 @@ class Watch:
         """Look until :meth:`stop`."""
         while not self._stopping.is_set():
             await self.look()
+            await self._note()
             try:
                 await asyncio.wait_for(self._stopping.wait(), _LOOK_EVERY_S)
             except TimeoutError:
@@ -99,6 +106,21 @@ class Watch:
     def stop(self) -> None:
         """Look no more."""
         self._stopping.set()
+
+    async def _note(self) -> None:
+        """Keep when Telegram was last there and reached us."""
+        if self.trouble is not None:
+            self._silent = True
+            return
+        try:
+            if self._in_touch is not None:
+                await self._in_touch(self._silent)
+        except Exception as error:
+            self._outages.failed("the contact could not be noted", error, "tick_failed")
+            self._silent = True
+            return
+        self._outages.over("tick_failed")
+        self._silent = False
 
     async def look(self) -> None:
         """Find out: ``unreachable``, ``refused``, ``webhook`` if it is another's.

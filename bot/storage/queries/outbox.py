@@ -175,6 +175,16 @@ async def reached_since(
     return {patient_id or 0: (int(all_), int(unasked)) for patient_id, all_, unasked in found}
 
 
+async def waits(session: AsyncSession, practitioner_id: int, template: str) -> bool:
+    """Say whether a message of that kind to the practitioner is still on its way."""
+    found = await session.exec(
+        select(Message.id)
+        .where(_OPEN, Message.practitioner_id == practitioner_id, Message.template == template)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 async def newest_id(session: AsyncSession) -> int:
     """Return the id of the newest message; 0 when there is none."""
     found: int | None = (await session.exec(select(func.max(Message.id)))).one()

@@ -198,6 +198,53 @@ async def patients_in(
     return found.all()
 
 
+async def active_before(
+    session: AsyncSession, joined_before: datetime, *, after: int, limit: int
+) -> Sequence[Patient]:
+    """Return active patients who joined before then, in the order of their ids from ``after`` on.
+
+    Tests are left out.
+    """
+    found = await session.exec(
+        select(Patient)
+        .where(
+            col(Patient.id) > after,
+            Patient.state == PatientState.ACTIVE,
+            col(Patient.is_test).is_(False),
+            col(Patient.telegram_id).is_not(None),
+            col(Patient.joined_at) < joined_before,
+        )
+        .order_by(col(Patient.id))
+        .limit(limit)
+    )
+    return found.all()
+
+
+async def zones(session: AsyncSession) -> set[str]:
+    """Return the names of the time zones of all clinics and patients."""
+    own = await session.exec(select(Patient.timezone).distinct())
+    clinics = await session.exec(select(Clinic.timezone).distinct())
+    return {name for name in (*own, *clinics) if name is not None}
+
+
+async def active_in_zone(
+    session: AsyncSession, zone: str, *, after: int, limit: int
+) -> Sequence[int]:
+    """Return the active patients of a time zone, in the order of their ids from ``after`` on."""
+    found = await session.exec(
+        select(Patient.id)
+        .join(Clinic, col(Clinic.id) == col(Patient.clinic_id))
+        .where(
+            col(Patient.id) > after,
+            Patient.state == PatientState.ACTIVE,
+            func.coalesce(Patient.timezone, Clinic.timezone) == zone,
+        )
+        .order_by(col(Patient.id))
+        .limit(limit)
+    )
+    return [each for each in found if each is not None]
+
+
 async def waiting_for_zone(session: AsyncSession, before: datetime) -> Sequence[Patient]:
     """Return those who agreed and were confirmed before ``before`` but never told their zone.
 

@@ -32,6 +32,12 @@ async def forget(session: AsyncSession, keys: Collection[str]) -> None:
     await session.exec(delete(Vital).where(col(Vital.key).in_(keys)))
 
 
+async def get_instant(session: AsyncSession, key: str) -> datetime | None:
+    """Return an instant that was written as a vital sign, aware UTC."""
+    found = await get(session, key)
+    return None if found is None else datetime.fromisoformat(found)
+
+
 async def put_instant(session: AsyncSession, key: str, moment: datetime) -> None:
     """Write an instant as a vital sign, in the form of the views."""
     text = (
