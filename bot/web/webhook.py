@@ -97,7 +97,7 @@ class Watch:
         """Look until :meth:`stop`."""
         while not self._stopping.is_set():
             await self.look()
-            await self._note()
+            await self.note()
             try:
                 await asyncio.wait_for(self._stopping.wait(), _LOOK_EVERY_S)
             except TimeoutError:
@@ -107,7 +107,7 @@ class Watch:
         """Look no more."""
         self._stopping.set()
 
-    async def _note(self) -> None:
+    async def note(self) -> None:
         """Keep when Telegram was last there and reached us."""
         if self.trouble is not None:
             self._silent = True
