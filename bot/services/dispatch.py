@@ -317,9 +317,9 @@ async def may_leave(
         if first is not None and first.state in (MessageState.DROPPED, MessageState.FAILED):
             return Drop(first.reason or Reason.REPLACED)
     if whole is not None and (reminders := whole.reminders_of(row.id)):
-        if _catches_up(whole, row, now):
-            return Wait()
         verdict = rules.may_go(standing(whole, in_order(whole, reminders), now), now)
+        if isinstance(verdict, Go) and _catches_up(whole, row, now):
+            return Wait()
         if row.maybe_copies == 0 and isinstance(verdict, Drop) and _part(whole, reminders, now):
             for each in reminders:
                 each.message_id = None
