@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bot.clock import Clock, SystemClock
 from bot.handlers import command_menus
 from bot.handlers.context import CareApplication, CareContext
 from bot.incoming import poll, telegram_http
+from bot.incoming.alone import Alone
 from bot.incoming.inbox import Inbox
 from bot.incoming.poll import Poller
 from bot.incoming.safety_text import PATIENCE_S, SafetyText
@@ -39,8 +40,11 @@ from bot.storage.database import Database, Priority
 from bot.storage.ownership import LOOK_EVERY_S, NotOwned, Overtaken
 from bot.storage.queries import people
 from bot.storage.tables import Clinic
+from bot.watch import LOOK_S, Lookout, Seen
 from bot.web import webhook
-from bot.web.health import Health, Signs
+from bot.web.health import Health
+from bot.web.heartbeat import Heartbeat
+from bot.web.signs import Signs
 
 log = logging.getLogger(__name__)
 
@@ -183,8 +187,14 @@ class App:
         clock: Clock | None = None,
         chat_burst: float = CHAT_BURST,
         patience_s: float = PATIENCE_S,
+        listen_s: float = 0.0,
+        look_s: float = LOOK_S,
     ) -> None:
-        """Build every part; nothing talks to Telegram or the database yet."""
+        """Build every part; nothing talks to Telegram or the database yet.
+
+        It listens ``listen_s`` seconds whether another instance polls, and looks after itself
+        every ``look_s`` seconds; 0 leaves either out.
+        """
         self.options = options
         self.clock = clock or SystemClock()
         self.deps = open_deps(options, self.clock)
@@ -204,11 +214,19 @@ class App:
         self.safety = SafetyText(self.deps, self.bot, patience_s)
         source = telegram_http.Source(self.bot.base_url, polling)
         self.poller = Poller(self.deps, source, self.safety)
+        self._source = source
+        # With a webhook nobody polls: Telegram posts to the newest address, and says whose it is.
+        self._alone = Alone(source, 0.0 if options.webhook_url else listen_s)
         self.watch = webhook.Watch(self.bot, options.webhook_url, self.clock, self._in_touch)
         self._ears: Poller | webhook.Watch = self.watch if options.webhook_url else self.poller
         self.alarm = Alarm(self.deps)
         self.timekeeper = Timekeeper(self.deps)
         self.menus = command_menus.Menus(self.deps, self.bot)
+        self.health = Health(self.deps, self.signs, bot.__version__)
+        heartbeat_url = options.heartbeat_url.get_secret_value()
+        self.heartbeat = Heartbeat(heartbeat_url, self.health.well) if heartbeat_url else None
+        self._look_s = look_s
+        self.lookout = Lookout(self.deps, self.seen, self._folders())
         self._tasks: list[asyncio.Task[None]] = []
         self._web: uvicorn.Server | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -234,6 +252,8 @@ class App:
         if web and self._web is None:
             await self._serve()
         await self._connect()
+        await self._alone.wait()
+        await self.lookout.begin()
         recovered = await self.delivery.recover()
         # Data of time zones usually change with an update, and so with a start.
         await zone_data.look_again(self.deps)
@@ -246,6 +266,10 @@ class App:
             self.timekeeper.run,
             self.menus.run,
         ]
+        if self._look_s:
+            loops.append(partial(self.lookout.run, self._look_s))
+        if self.heartbeat is not None:
+            loops.append(self.heartbeat.run)
         for loop in loops:
             self._tasks.append(asyncio.ensure_future(loop()))
         self._listening = asyncio.ensure_future(self._ears.run())
@@ -336,6 +360,11 @@ class App:
             tick_age_s=None if tick is None else now_s - tick,
             poll_age_s=None if polled is None else now_s - polled,
             trouble=self._trouble(),
+            causes=self.lookout.causes,
+            flood_wait_s=max([self.pace.closed_s, *self.pace.resting(longer_than_s=2.0).values()]),
+            conflicts=self.poller.conflicts,
+            last_outage_s=self.lookout.last_outage_s,
+            disk_free=self.lookout.disk_free,
         )
 
     def _trouble(self) -> str | None:
@@ -343,7 +372,16 @@ class App:
             return "standing_by"
         if not self.deps.database.well:
             return "storage"
-        return self._ears.trouble or self.delivery.refused
+        return self._alone.trouble or self._ears.trouble or self.delivery.refused
+
+    def seen(self) -> Seen:
+        """Return what the lookout judges by."""
+        return Seen(self._trouble(), self.poller.conflicts, self.alarm.rounds)
+
+    def _folders(self) -> list[Path]:
+        """Return the folders that must not run full."""
+        file = database.sqlite_file(self.options.database)
+        return [self.options.data_dir, *([file.parent] if file is not None else [])]
 
     async def _serve(self) -> None:
         """Serve health pages and webhook; raises ``StartError`` when the port is taken."""
@@ -354,7 +392,7 @@ class App:
         except OSError as error:
             why = (error.strerror or str(error)).partition(" (")[0]
             raise StartError(f"nothing can listen on {self.options.http_bind} ({why})") from error
-        routes = Health(self.deps, self.signs, bot.__version__).routes()
+        routes = self.health.routes()
         secret = self.options.webhook_secret.get_secret_value()
         if self.options.webhook_url and secret:
             routes.append(webhook.route(secret, self._receive))
@@ -393,6 +431,9 @@ class App:
         self.timekeeper.stop()
         self.menus.stop()
         self.safety.stop()
+        self.lookout.stop()
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
         if self._web is not None:
             self._web.should_exit = True
         try:
@@ -411,6 +452,7 @@ class App:
         await self.application.shutdown()
         # A start that failed half way left the application unready, but connections open.
         await self.bot.shutdown()
+        await self._source.close()
         await self.deps.database.close()
         if self._listening is not None:
             log.info("stopped", extra={"action": "stopped"})

@@ -19,7 +19,8 @@ from bot.storage.queries import plans, vitals
 log = logging.getLogger(__name__)
 
 # However far the next due time lies: a sleeping machine or a clock that jumps is noticed by then.
-LONGEST_SLEEP = timedelta(seconds=60)
+# Well below the gap between two rounds that a lead is told of (watch.LONGEST_GAP_S).
+LONGEST_SLEEP = timedelta(seconds=30)
 LAST_TICK = "last_tick_at"
 # A burst of rounds is noted once: a commit each would cost more than the rounds.
 NOTED_EVERY_S = 5.0
@@ -46,7 +47,7 @@ JOBS: Sequence[Job] = (
 
 
 class Alarm:
-    """Runs every job when the bell rings, when something falls due, and at least once a minute."""
+    """Runs every job when the bell rings, when something falls due, and at least twice a minute."""
 
     def __init__(self, deps: Deps, jobs: Sequence[Job] = JOBS) -> None:
         """Prepare to run ``jobs``."""
@@ -130,7 +131,7 @@ class Alarm:
         return () if held else self._jobs
 
     async def _arm(self) -> None:
-        """Let the scheduler ring the bell at the next due time, or in a minute."""
+        """Let the scheduler ring the bell at the next due time, or in half a minute."""
         now = self._deps.clock.now()
         due_at: datetime | None = None
         try:

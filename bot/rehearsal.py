@@ -26,6 +26,7 @@ from bot.services.housekeeping import UNRECORDED
 from bot.settings import Settings
 from bot.storage.queries import inbox, outbox, people, plans
 from bot.storage.tables import Clinic
+from bot.watch import LOOK_S
 
 _LOOK_S = 0.01
 _LOOKS_A_ROUND = 10
@@ -172,6 +173,7 @@ async def rehearsal(
     send_rate: float = 28.0,
     chat_burst: float = CHAT_BURST,
     patience_s: float = PATIENCE_S,
+    look_s: float = LOOK_S,
 ) -> AsyncIterator[tuple[Rehearsal, list[Person]]]:
     """Run bot and local Telegram until the block ends; with ``page``, show the two phones."""
     clock = clock or PushedClock()
@@ -191,7 +193,7 @@ async def rehearsal(
         clinic = clinic or demo_clinic()
         zone = ZoneInfo(clinic.timezone)
         _, link = await app.init(options, clinic, clock)
-        running = App(options, clock, chat_burst, patience_s)
+        running = App(options, clock, chat_burst, patience_s, look_s=look_s)
         await running.start(web=False)
         stack.push_async_callback(running.stop)
         whole = Rehearsal(running, telegram, server, clock, link, zone)

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
     send_rate: float = Field(default=28.0, gt=0)
+    heartbeat_url: SecretStr = SecretStr("")
 
     @field_validator("telegram_api_url")
     @classmethod
@@ -58,6 +59,15 @@ class Settings(BaseSettings):
         # Anywhere else Telegram's posts meet a 404, and nobody hears of it.
         if value and not urlsplit(value).path.startswith(WEBHOOK_PATH):
             raise ValueError(f"must have a path that begins with {WEBHOOK_PATH}")
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _can_be_called(cls, value: SecretStr) -> SecretStr:
+        address = value.get_secret_value()
+        parts = urlsplit(address)
+        if address and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must begin with https:// or http://")
         return value
 
     @field_validator("http_bind")

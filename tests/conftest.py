@@ -126,6 +126,7 @@ async def clinic(
         send_rate=10_000,
         chat_burst=1_000,
         patience_s=LONG_S,
+        look_s=0,
         database_url=chosen_database_url,
     ) as (whole, _):
         story = cast_of(whole)
@@ -142,6 +143,7 @@ async def both(tmp_path: Path, failures: list[str], database_url: str) -> AsyncI
         send_rate=10_000,
         chat_burst=1_000,
         patience_s=LONG_S,
+        look_s=0,
         database_url=database_url,
     ) as (whole, _):
         story = cast_of(whole)

@@ -88,6 +88,21 @@ class Level(StrEnum):
     EMERGENCY = "emergency"
 
 
+class Cause(StrEnum):
+    """What goes wrong with the bot itself, so that a lead is told."""
+
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    CONFLICT = "conflict"
+    DISK = "disk"
+    DATABASE = "database"
+    GAP = "gap"
+    CLOCK = "clock"
+    FUSE = "fuse"
+    EXPIRED = "expired"
+    UNCONFIRMED = "unconfirmed"
+
+
 class Reason(StrEnum):
     """Why a reminder or a message ended without being delivered."""
 

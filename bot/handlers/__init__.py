@@ -68,6 +68,7 @@ _TAPS = {
     "undo": practitioner.undo,
     "target": practitioner.target,
     "pausefor": practitioner.pause_for,
+    "today": practitioner.show_today,
     "protocols": practitioner.protocols,
     "protocol": practitioner.protocol,
     "approve": practitioner.approve,

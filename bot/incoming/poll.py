@@ -46,6 +46,8 @@ class Poller:
         self.last_ok_s: float | None = None
         # Nothing was stored since the start, or since a poll failed: until then it is an outage.
         self._silent = True
+        # How many polls were refused because another instance polls: its trouble comes and goes.
+        self.conflicts = 0
 
     async def run(self) -> None:
         """Poll until :meth:`stop`; after an error wait 1 s, doubling to 30 s.
@@ -107,7 +109,10 @@ class Poller:
 
     async def _after(self, error: PollError, backoff_s: float) -> float:
         self.trouble, self._silent = error.kind, True
-        log.warning("no updates", extra={"action": "poll_failed", "cause": error.kind})
+        self.conflicts += error.kind == "conflict"
+        stalled = error.kind == "stalled"
+        action = "poll_stalled" if stalled else "poll_failed"
+        log.warning("no updates", extra={"action": action, "cause": error.kind})
         await self._rest(max(error.retry_after_s, backoff_s))
         return min(backoff_s * 2, _LONGEST_BACKOFF_S)
 

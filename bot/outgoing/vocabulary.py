@@ -251,6 +251,12 @@ VARIABLES: Mapping[str, Variable] = {
         [{"when": _HOSTILE, "what": _HOSTILE, "state": _HOSTILE, "reason": _HOSTILE}],
         ([{**_STEP, "state": "not sent", "reason": "a newer message replaced it"}], []),
     ),
+    # What goes wrong with the bot itself.
+    "since_at": Variable("when it began, or was seen", "Mon 10 March, 14:30"),
+    "until_at": Variable("when it ended, or this message left", "Mon 10 March, 14:50"),
+    "how_many": Variable("how many it is about", 2, 2, (1,)),
+    "percent": Variable("how much is free, of a hundred", 4, 4, (0,)),
+    "held": Variable("sending waits until an operator releases it", True, True, (False,)),
     # The clinic.
     "protocols": Variable(
         "protocols: name, approved",
@@ -525,6 +531,17 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/removed": Text(("name",)),
     "practitioner/reached_again": Text(),
     "practitioner/colleague_unreachable": Text(("name",)),
+    # The lead: what goes wrong with the bot itself, one for each cause.
+    "practitioner/trouble_unreachable": Text(("since_at", "until_at")),
+    "practitioner/trouble_refused": Text(("since_at", "until_at")),
+    "practitioner/trouble_conflict": Text(("since_at", "until_at")),
+    "practitioner/trouble_disk": Text(("since_at", "until_at", "percent")),
+    "practitioner/trouble_database": Text(("since_at", "until_at")),
+    "practitioner/trouble_gap": Text(("since_at", "until_at")),
+    "practitioner/trouble_clock": Text(("since_at", "until_at", "held")),
+    "practitioner/trouble_fuse": Text(("since_at", "until_at", "patient", "how_many")),
+    "practitioner/trouble_expired": Text(("since_at", "until_at", "how_many")),
+    "practitioner/trouble_unconfirmed": Text(("since_at", "until_at", "how_many")),
 }
 
 LABELS: Mapping[str, tuple[str, ...]] = {

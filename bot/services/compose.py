@@ -13,7 +13,7 @@ from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup
 
 from bot.outgoing import buttons
 from bot.outgoing.sender import Outgoing
-from bot.services import menus, words
+from bot.services import menus, trouble, words
 from bot.services.deps import Deps
 from bot.services.situation import Situation
 from bot.storage import sealed
@@ -77,6 +77,8 @@ async def _values(
     now: datetime,
 ) -> dict[str, Any]:
     values: dict[str, Any] = words.clinic_values(clinic)
+    if row.template.startswith(trouble.TEXTS):
+        values |= trouble.at_leaving(clinic, now)
     if row.patient_id is not None:
         patient = await people.patient(session, row.patient_id)
         values = await words.patient_values(session, clinic, patient)

@@ -54,6 +54,12 @@ async def responders_for(
     return [*treats, *(leads if urgent else [])] or leads or others
 
 
+async def leads(session: AsyncSession, clinic_id: int) -> list[Practitioner]:
+    """Return the leads whom Telegram reaches, or when there is none everybody whom it reaches."""
+    everybody = await _reached(session, clinic_id)
+    return [each for each in everybody if each.role == LEAD] or everybody
+
+
 async def _reached(session: AsyncSession, clinic_id: int) -> list[Practitioner]:
     everybody = await people.practitioners(session, clinic_id)
     return [each for each in everybody if each.unreachable_at is None]

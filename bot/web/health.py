@@ -1,9 +1,7 @@
 """What the process says of itself to a supervisor and to Prometheus."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -11,20 +9,13 @@ from starlette.routing import Route
 
 from bot.services.deps import Deps
 from bot.storage.queries import vitals
+from bot.web.metrics import Metrics
+from bot.web.signs import Signs
 
 TICK_LATE_S = 120.0
 POLL_LATE_S = 120.0
 # The only trouble that is not Telegram's: what can be read may still not be written.
 STORAGE = "storage"
-
-
-@dataclass(frozen=True, slots=True)
-class Signs:
-    """Ages in seconds (nothing when it never happened) and what is wrong, if anything."""
-
-    tick_age_s: float | None
-    poll_age_s: float | None
-    trouble: str | None
 
 
 class Health:
@@ -35,6 +26,7 @@ class Health:
         self._deps = deps
         self._signs = signs
         self._version = version
+        self._metrics = Metrics(deps)
 
     def routes(self) -> list[Route]:
         """Return the routes of the pages."""
@@ -48,18 +40,15 @@ class Health:
         """The process answers."""
         return PlainTextResponse("ok\n")
 
+    async def well(self) -> bool:
+        """Say whether all is well, as ``/readyz`` does."""
+        return all(_checks(self._signs(), await self._held()).values())
+
     async def readyz(self, _request: Request) -> Response:
         """200 when database, tick and Telegram are well and sending is not held; else 503."""
         signs = self._signs()
         held = await self._held()
-        checks: Mapping[str, bool] = {
-            "database": held is not None and signs.trouble != STORAGE,
-            "tick": signs.tick_age_s is not None and signs.tick_age_s < TICK_LATE_S,
-            "telegram": signs.trouble in (None, STORAGE)
-            and signs.poll_age_s is not None
-            and signs.poll_age_s < POLL_LATE_S,
-            "sending": held is False,
-        }
+        checks = _checks(signs, held)
         ready = all(checks.values())
         body = {
             "ready": ready,
@@ -78,26 +67,17 @@ class Health:
             return None
 
     async def metrics(self, _request: Request) -> Response:
-        """Counts of reminders, messages and alerts by state, and the ages of tick and poll."""
-        registry = CollectorRegistry()
-        signs = self._signs()
-        async with self._deps.database.read() as session:
-            reminders = await vitals.reminder_states(session)
-            messages = await vitals.message_states(session)
-            alerts = await vitals.open_alerts(session)
-            overdue = await vitals.overdue(session, self._deps.clock.now())
-        by_state = Gauge("aftercare_reminders", "Reminders by state", ["state"], registry=registry)
-        for state, count in reminders.items():
-            by_state.labels(state).set(count)
-        rows = Gauge("aftercare_messages", "Outbox rows by state", ["state"], registry=registry)
-        for state, count in messages.items():
-            rows.labels(state).set(count)
-        for name, text, value in (
-            ("aftercare_alerts_open", "Alerts that nobody has acknowledged", alerts),
-            ("aftercare_messages_due", "Messages that wait although due", overdue),
-            ("aftercare_tick_age_seconds", "Seconds since the last tick", signs.tick_age_s),
-            ("aftercare_poll_age_seconds", "Seconds since the last good poll", signs.poll_age_s),
-        ):
-            if value is not None:
-                Gauge(name, text, registry=registry).set(value)
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        """Numbers for Prometheus; what the database would say is missing while it is gone."""
+        return Response(await self._metrics.page(self._signs()), media_type=CONTENT_TYPE_LATEST)
+
+
+def _checks(signs: Signs, held: bool | None) -> Mapping[str, bool]:
+    """Return what is well; ``held`` is nothing when the database cannot say."""
+    return {
+        "database": held is not None and signs.trouble != STORAGE,
+        "tick": signs.tick_age_s is not None and signs.tick_age_s < TICK_LATE_S,
+        "telegram": signs.trouble in (None, STORAGE)
+        and signs.poll_age_s is not None
+        and signs.poll_age_s < POLL_LATE_S,
+        "sending": held is False,
+    }

@@ -42,6 +42,8 @@ KILLS = int(os.environ.get("AFTERCARE_KILLS", "6"))
 PATIENTS = int(os.environ.get("AFTERCARE_PATIENTS", "36"))
 SEED = int(os.environ.get("AFTERCARE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 RATE = "400"
+# ``aftercare run`` that does not listen first whether another bot polls: nobody waits for it here.
+AT_ONCE = "from bot import cli; cli.LISTEN_S = 0.0; cli.main(['run'])"
 STOPS_WITHIN_S = 10
 
 # What a phone shows of each message that was queued, and the template that it came from.
@@ -67,7 +69,9 @@ class Story:
     practitioners: list[Person] = field(default_factory=list)
     process: Process | None = None
 
-    async def starts(self, log_file: str = "log", **settings: str) -> None:
+    async def starts(
+        self, log_file: str = "log", *, listens: bool = False, **settings: str
+    ) -> None:
         """The bot is started, as an operator starts it."""
         environment = {
             "PATH": os.environ.get("PATH", ""),
@@ -82,7 +86,8 @@ class Story:
         }
         with (self.folder / log_file).open("ab") as errors:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "bot", "run"),
+                sys.executable,
+                *(("-m", "bot", "run") if listens else ("-c", AT_ONCE)),
                 cwd=self.folder,
                 env=environment,
                 stdout=DEVNULL,

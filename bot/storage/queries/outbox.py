@@ -246,6 +246,29 @@ async def count_said(session: AsyncSession, chat_id: int, template: str, since: 
     return found.one()
 
 
+async def said_since(session: AsyncSession, chat_id: int, template: str, since: datetime) -> bool:
+    """Say whether a message of this template left for the chat after ``since``."""
+    found = await session.exec(
+        select(Message.id)
+        .where(
+            Message.chat_id == chat_id, Message.template == template, col(Message.sent_at) > since
+        )
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+async def waiting_of(session: AsyncSession, template: str) -> Sequence[Message]:
+    """Return the messages of this template that wait to be sent, and that no sender takes now."""
+    found = await session.exec(
+        select(Message)
+        .where(_OPEN, Message.state == MessageState.QUEUED, Message.template == template)
+        .order_by(col(Message.id))
+        .with_for_update(skip_locked=True)
+    )
+    return found.all()
+
+
 async def refused_since(session: AsyncSession, chat_id: int, since: datetime) -> set[datetime]:
     """Return when the chat was told, after ``since``, that something cannot be done."""
     found = await session.exec(

@@ -1,0 +1,159 @@
+"""What goes wrong with the bot itself: the leads are told, at most once an hour for each cause."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import Cause
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import holding, outbox, team
+from bot.storage import sealed
+from bot.storage.queries import ledger, people, vitals
+from bot.storage.queries import outbox as queries
+from bot.storage.tables import Clinic, Message, Practitioner
+
+log = logging.getLogger(__name__)
+
+EVERY = timedelta(hours=1)
+TEXTS = "practitioner/trouble_"
+# A send that is only slow is confirmed by then.
+_SLOW = timedelta(seconds=60)
+_LAST_TICK = "last_tick_at"
+_TO_LOOK_AT = frozenset({Cause.EXPIRED, Cause.UNCONFIRMED, Cause.GAP, Cause.DATABASE})
+
+
+async def raise_(
+    session: AsyncSession, cause: Cause, now: datetime, values: Mapping[str, Any] | None = None
+) -> bool:
+    """Tell the leads of a trouble; false when they were told of its cause within the hour.
+
+    Instants among ``values`` are written by the clinic's clock: ``since_at`` is now unless given,
+    ``until_at`` the moment when the message leaves. One of the cause that could not leave yet
+    speaks for both: its count grows, its beginning stays. After a restore nobody is told: whoever
+    restored knows.
+    """
+    clinic = await people.the_clinic(session)
+    held = await holding.held(session)
+    if clinic is None or (held is not None and held.why is holding.Why.RESTORED):
+        return False
+    template = f"practitioner/trouble_{cause}"
+    written = _written(clinic, {"since_at": now, **(values or {})}, now)
+    waiting = await queries.waiting_of(session, template)
+    told_at = await vitals.get_instant(session, _told(cause))
+    if not waiting and told_at is not None and now - told_at < EVERY:
+        return False
+    for row in waiting:
+        _join(session, row, cause, written)
+    told = len(waiting)
+    if not waiting:
+        for lead in await team.leads(session, clinic.id or 0):
+            told += await _tell(session, lead, template, written, cause, now, clinic.language)
+        log.error("trouble", extra={"action": "trouble", "kind": cause, "count": told})
+    await vitals.put_instant(session, _told(cause), now)
+    return told > 0
+
+
+async def raise_counted(session: AsyncSession, now: datetime) -> None:
+    """Tell the leads of what the ledger shows since they were told: steps expired, danger unsure.
+
+    What was counted before is kept, not when: a row that commits late is never passed over.
+    """
+    expired = await ledger.expired(session)
+    ended, unsure = await ledger.unsure_danger(session, now - _SLOW)
+    for cause, total, open_now in (
+        (Cause.EXPIRED, expired, 0),
+        (Cause.UNCONFIRMED, ended, unsure),
+    ):
+        new = max(total - await _counted(session, cause), 0) + open_now
+        if new and not await raise_(session, cause, now, {"how_many": new}):
+            continue
+        if total != await _counted(session, cause):
+            await vitals.put(session, _count(cause), str(total))
+
+
+async def anything_new(session: AsyncSession, now: datetime) -> bool:
+    """Say whether the ledger shows what the leads may have to be told of."""
+    ended, unsure = await ledger.unsure_danger(session, now - _SLOW)
+    return (
+        unsure > 0
+        or await ledger.expired(session) != await _counted(session, Cause.EXPIRED)
+        or ended != await _counted(session, Cause.UNCONFIRMED)
+    )
+
+
+async def last_tick_at(session: AsyncSession) -> datetime | None:
+    """Return when the process before this one was last at work."""
+    return await vitals.get_instant(session, _LAST_TICK)
+
+
+def at_leaving(clinic: Clinic, now: datetime) -> dict[str, str]:
+    """Return what a message on trouble says of the moment when it leaves: the trouble is over."""
+    return _written(clinic, {"until_at": now}, now)
+
+
+def _told(cause: Cause) -> str:
+    return f"told_{cause}_at"
+
+
+def _count(cause: Cause) -> str:
+    return f"told_{cause}_count"
+
+
+async def _counted(session: AsyncSession, cause: Cause) -> int:
+    return int(await vitals.get(session, _count(cause)) or 0)
+
+
+def _written(clinic: Clinic, values: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    zone = ZoneInfo(clinic.timezone)
+    return {
+        key: dates.moment(value, zone, clinic.language, now)
+        if isinstance(value, datetime)
+        else value
+        for key, value in values.items()
+    }
+
+
+def _join(session: AsyncSession, row: Message, cause: Cause, written: Mapping[str, Any]) -> None:
+    """Let a message that waits say what a second one would have said."""
+    content = sealed.read(session, row)
+    before = content.get("values", {})
+    values = {**written, "since_at": before["since_at"]}
+    if cause is Cause.EXPIRED:
+        values["how_many"] += before["how_many"]
+    if values != before:
+        sealed.write(session, row, content | {"values": values})
+        session.add(row)
+
+
+async def _tell(
+    session: AsyncSession,
+    lead: Practitioner,
+    template: str,
+    written: Mapping[str, Any],
+    cause: Cause,
+    now: datetime,
+    language: str,
+) -> bool:
+    # One that had to wait may have left only now, though it was queued long ago.
+    if await queries.said_since(session, lead.telegram_id or 0, template, now - EVERY):
+        return False
+    look = [[Button(label="see_today", data=buttons.pack("today"))]]
+    row = await outbox.to_practitioner(
+        session,
+        lead,
+        template,
+        now,
+        language=language,
+        values=written,
+        rows=look if cause in _TO_LOOK_AT else (),
+    )
+    if row is not None:
+        # However long Telegram cannot be reached: it speaks of the past, and stays true.
+        row.expires_at = None
+        session.add(row)
+    return row is not None
