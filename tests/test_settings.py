@@ -91,6 +91,8 @@ def test_a_database_is_named_with_or_without_its_driver(
         ("HTTP_BIND", "127.0.0.1:65536", "must look like 127.0.0.1:8080"),
         ("LOG_LEVEL", "LOUD", "Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("LOG_FORMAT", "xml", "Input should be 'console' or 'json'"),
+        ("HEARTBEAT_URL", "hc-ping.example/x", "must begin with https:// or http://"),
+        ("HEARTBEAT_URL", "https://", "must begin with https:// or http://"),
         ("SEND_RATE", "0", "Input should be greater than 0"),
         ("SEND_RATE", "many", "Input should be a valid number, unable to parse string as a number"),
     ],
@@ -109,6 +111,7 @@ def test_secrets_are_not_shown(folder: Path) -> None:
     (folder / ".env").write_text(
         f"TELEGRAM_BOT_TOKEN={PLANTED}\nWEBHOOK_SECRET=planted-secret\n"
         "DATABASE_URL=postgresql://care:planted-password@db/care\n"
+        "HEARTBEAT_URL=https://ping.example/planted-check\n"
     )
     options = Settings()
     assert options.telegram_bot_token.get_secret_value() == PLANTED

@@ -51,7 +51,12 @@ async def raise_(
         _join(session, row, cause, written)
     told = len(waiting)
     if not waiting:
-        for lead in await team.leads(session, clinic.id or 0):
+        leads = await team.leads(session, clinic.id or 0)
+        for lead in leads:
+            # One that had to wait may have left only now, though it was queued long ago.
+            if await queries.said_since(session, lead.telegram_id or 0, template, now - EVERY):
+                return False
+        for lead in leads:
             told += await _tell(session, lead, template, written, cause, now, clinic.language)
         log.error("trouble", extra={"action": "trouble", "kind": cause, "count": told})
     await vitals.put_instant(session, _told(cause), now)
@@ -139,9 +144,6 @@ async def _tell(
     now: datetime,
     language: str,
 ) -> bool:
-    # One that had to wait may have left only now, though it was queued long ago.
-    if await queries.said_since(session, lead.telegram_id or 0, template, now - EVERY):
-        return False
     look = [[Button(label="see_today", data=buttons.pack("today"))]]
     row = await outbox.to_practitioner(
         session,

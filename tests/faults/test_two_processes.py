@@ -1,17 +1,44 @@
-"""Two bots on one database: one works, the other stands by and takes over."""
+"""Two bots on one database, or with one token: one works, the other stands by and takes over.
+
+The long form, and a failure once more:
+
+    AFTERCARE_MINUTES=10 python -m pytest tests/faults/test_two_processes.py -k in_turn
+    AFTERCARE_SEED=12345 python -m pytest tests/faults/test_two_processes.py -k in_turn
+"""
 
 import asyncio
+import logging
+import os
+import random
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.faults.test_kills import WORDS, Story, fill, passed_on, running_story, template_of
+from tests.faults.test_kills import (
+    SEED,
+    WORDS,
+    Story,
+    Witness,
+    fill,
+    passed_on,
+    running_story,
+    template_of,
+)
 from tests.web.test_webhook import free_port
+
+log = logging.getLogger(__name__)
+
+MINUTES = float(os.environ.get("AFTERCARE_MINUTES", "0.4"))
+# About 50 deliveries a minute: a card, its second bubble and some answers each.
+JOINING = max(12, round(MINUTES * 17.5))
+TAKES_OVER_WITHIN_S = 60
 
 
 @asynccontextmanager
@@ -122,3 +149,153 @@ async def test_the_second_waits_sends_nothing_and_takes_over_after_a_kill(
             assert await second.stops() == 0
         assert "Traceback" not in (tmp_path / "second").read_text()
         assert (tmp_path / "third").read_text().count("\n") == 1
+
+
+@dataclass(slots=True)
+class Instance:
+    """One of two bots, with its health pages."""
+
+    story: Story
+    at: str
+    log_file: str
+
+    async def starts(self, *, listens: bool = False, **settings: str) -> None:
+        settings = {"HTTP_BIND": self.at, "LOG_LEVEL": "INFO", **settings}
+        await self.story.starts(self.log_file, listens=listens, **settings)
+
+    async def says(self, wanted: set[str | None], within_s: float = 30) -> float:
+        """Wait until its page names one of these troubles (none: all is well); how long it took."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with (
+            asyncio.timeout(within_s),
+            httpx.AsyncClient(base_url=f"http://{self.at}", trust_env=False) as http,
+        ):
+            while True:
+                try:
+                    body = (await http.get("/readyz")).json()
+                except httpx.TransportError:
+                    body = {"trouble": "no answer"}
+                if body["trouble"] in wanted and (None not in wanted or body["ready"]):
+                    return loop.time() - began
+                await asyncio.sleep(0.04)
+
+
+def instance(story: Story, name: str) -> Instance:
+    return Instance(replace(story, process=None), f"127.0.0.1:{free_port()}", name)
+
+
+@pytest.mark.timeout(240 + 120 * MINUTES)
+async def test_two_bots_are_killed_in_turn_and_nothing_comes_twice_unforeseen(
+    tmp_path: Path, chosen_database_url: str
+) -> None:
+    log.warning("AFTERCARE_SEED=%d replays this", SEED)
+    dice = random.Random(SEED)  # noqa: S311 - dice
+    loop = asyncio.get_running_loop()
+    async with running_story(tmp_path, chosen_database_url) as story:
+        await fill(story, JOINING)
+        (total,) = story.ask("SELECT count(*) FROM message")[0]
+        # So slow that the last one leaves near the end.
+        (expected,) = story.ask("SELECT count(*) FROM patient")[0]
+        rate = str(max(0.5, (total + 2 * expected) / (60 * MINUTES)))
+        witness = Witness(story)
+        watching = asyncio.ensure_future(witness.watch())
+        owner, other = instance(story, "one"), instance(story, "two")
+        in_the_air: set[tuple[int, int]] = set()
+        takeovers: list[float] = []
+        said: list[str] = []
+        ends = loop.time() + 60 * MINUTES
+        try:
+            await owner.starts(SEND_RATE=rate)
+            await owner.says({None})
+            while True:
+                await other.starts(SEND_RATE=rate)
+                await other.says({"standing_by"})
+                if (left_s := ends - loop.time()) <= 0:
+                    break
+                await asyncio.sleep(min(left_s, dice.uniform(3, 30)))
+                said.append(f"My note number {len(said)}.")
+                await dice.choice(story.patients).says(said[-1])
+                await asyncio.sleep(dice.uniform(0, 0.3))
+                await owner.story.dies()
+                in_the_air |= set(
+                    story.ask("SELECT id, attempts FROM message WHERE state = 'sending'")
+                )
+                takeovers.append(await other.says({None}, TAKES_OVER_WITHIN_S))
+                story.a_minute_goes_by()
+                owner, other = other, owner
+            async with asyncio.timeout(60 + 30 * MINUTES):
+                while story.unfinished():  # noqa: ASYNC110 - another process has no bell of ours
+                    await asyncio.sleep(0.04)
+            assert await other.story.stops() == 0
+            assert await owner.story.stops() == 0
+        finally:
+            await owner.story.dies()
+            await other.story.dies()
+            watching.cancel()
+        witness.look()
+        assert await passed_on(story) == Counter(said)
+        assert witness.unforeseen == []
+        twice = sum(copies - 1 for copies in witness.copies.values())
+        assert twice <= len(in_the_air)
+        (maybe,) = story.ask("SELECT sum(maybe_copies) FROM message")[0]
+        assert maybe == len(in_the_air)
+        waited = sum(
+            (tmp_path / each).read_text().count("another process has this database")
+            for each in ("one", "two")
+        )
+        assert waited == len(takeovers) + 1
+        figures = {
+            "minutes": MINUTES,
+            "deliveries": sum(witness.copies.values()),
+            "kills": len(takeovers),
+            "in the air at a kill": len(in_the_air),
+            "came twice": twice,
+            "longest takeover in seconds": round(max(takeovers), 1),
+        }
+        log.warning("two instances: %s", figures)
+
+
+@pytest.mark.sqlite
+@pytest.mark.timeout(180)
+async def test_a_copy_of_the_data_with_the_same_token_stands_by_and_takes_over(
+    tmp_path: Path,
+) -> None:
+    async with running_story(tmp_path / "first", "") as story:
+        await fill(story, 4)
+        first = instance(story, "log")
+        await first.starts()
+        await first.says({None})
+        async with asyncio.timeout(60):
+            while story.unfinished():  # noqa: ASYNC110 - another process has no bell of ours
+                await asyncio.sleep(0.04)
+        assert await first.story.stops() == 0
+        shutil.copytree(story.folder, tmp_path / "second")
+        before = arrived(story)
+
+        # The one that listens hears nobody, though Telegram may still hold an old poll of ours.
+        await first.starts(listens=True)
+        await first.says({None})
+        copied = tmp_path / "second" / "aftercare.db"
+        second = instance(replace(story, folder=tmp_path / "second"), "log")
+        await second.starts(listens=True, DATABASE_URL=f"sqlite:///{copied}")
+        try:
+            await second.says({"conflict"})
+            # The one that was there first goes on, and answers.
+            await first.says({None})
+            await story.patients[0].says("Who of you is it?")
+            await story.patients[0].hears("I passed your message", within=30)
+            assert await passed_on(story) == Counter(["Who of you is it?"])
+
+            await first.story.dies()
+            await second.says({None}, TAKES_OVER_WITHIN_S)
+            await story.patients[1].says("And now?")
+            await story.patients[1].hears("I passed your message", within=30)
+            assert await second.story.stops() == 0
+        finally:
+            await first.story.dies()
+            await second.story.dies()
+        assert arrived(story) == before
+        told = (tmp_path / "second" / "log").read_text()
+        assert told.count("another bot polls with this token") == 1
+        assert "Traceback" not in told

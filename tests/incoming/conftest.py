@@ -37,6 +37,7 @@ class Desk:
     deps: Deps
     telegram: LocalTelegram
     server: Server
+    source: Source
     poller: Poller
     inbox: Inbox
     nour: Person
@@ -127,7 +128,8 @@ async def running_desk(folder: Path, database_url: str) -> AsyncIterator[Desk]:
             poller = Poller(deps, source, SafetyText(deps, bot), first_backoff_s=0.01)
             inbox = Inbox(deps, bot, process)
             desk = Desk(
-                deps, telegram, server, poller, inbox, nour, ana, ben, practitioner, patients
+                *(deps, telegram, server, source, poller, inbox),
+                *(nour, ana, ben, practitioner, patients),
             )
             try:
                 yield desk
@@ -135,6 +137,7 @@ async def running_desk(folder: Path, database_url: str) -> AsyncIterator[Desk]:
                 poller.stop()
                 await inbox.stop()
                 await asyncio.gather(*desk.tasks)
+                await source.close()
                 await deps.database.close()
 
 
