@@ -55,6 +55,37 @@ async def test_a_bot_that_is_well_says_so_and_counts_its_work(clinic: Clinic) ->
     assert "Ana" not in metrics
 
 
+async def test_metrics_say_what_an_operator_alarms_on(clinic: Clinic, failures: list[str]) -> None:
+    await clinic.enroll(clinic.ana)
+    async with pages(clinic) as http:
+        metrics = (await http.get("/metrics")).text
+        for line in (
+            "aftercare_held 0.0",
+            "aftercare_database_readable 1.0",
+            'aftercare_trouble{cause="unreachable"} 0.0',
+            "aftercare_messages_unconfirmed 0.0",
+            "aftercare_sends_unanswered 0.0",
+            "aftercare_expired_24h 0.0",
+            "aftercare_updates_quarantined 0.0",
+            "aftercare_polls_refused 0.0",
+        ):
+            assert f"\n{line}\n" in metrics
+        numbers = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if line[0] != "#")
+        assert float(numbers["aftercare_database_bytes"]) > 100_000
+        assert 0 < float(numbers["aftercare_disk_free_ratio"]) < 1
+
+        # What is known without the database is still served while it cannot be read.
+        await run_sql(clinic, "ALTER TABLE alert RENAME TO gone")
+        broken = await http.get("/metrics")
+        await run_sql(clinic, "ALTER TABLE gone RENAME TO alert")
+        assert broken.status_code == 200
+        assert "\naftercare_database_readable 0.0\n" in broken.text
+        assert "aftercare_disk_free_ratio " in broken.text
+        assert "aftercare_messages" not in broken.text
+    assert {line.split()[0] for line in failures} == {"metrics_failed"}
+    failures.clear()
+
+
 async def test_it_is_not_ready_while_sending_is_held_or_the_database_is_gone(
     clinic: Clinic,
 ) -> None:
