@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-postgresql install lint screenshots bench lock clean
+.PHONY: demo test test-postgresql prove mutants install lint screenshots bench lock clean
 
 # What `make test` ran on SQLite alone, on PostgreSQL: a private server, from Debian's packages.
 test-postgresql: $(READY)
@@ -30,6 +30,42 @@ lint: $(READY)
 # Renews the pictures of the README by living through the demo in a real browser.
 screenshots: $(READY)
 	SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/web/test_two_phones.py
+
+# The full proofs; each writes what it reached into docs/reliability.md, where they are described.
+# AFTERCARE_SEED=12345 replays one, DATABASE=postgresql runs it there.
+DATABASE ?= sqlite
+PROOFS := kills updates script machine disk outages zones clock backups instances
+prove-kills: export AFTERCARE_KILLS = 1000
+prove-kills: export AFTERCARE_PATIENTS = 6000
+prove-kills: WHERE = tests/faults/test_kills.py
+prove-updates: export AFTERCARE_KILLS = 500
+prove-updates: export AFTERCARE_UPDATES = 10000
+prove-updates: WHERE = tests/faults/test_updates.py
+prove-script: export AFTERCARE_SCRIPT = 1000
+prove-script: WHERE = tests/faults/test_script.py
+prove-machine: export AFTERCARE_EXAMPLES = 300
+prove-machine: WHERE = tests/faults/test_machine.py
+prove-disk: export AFTERCARE_UPDATES = 1000
+prove-disk: WHERE = tests/faults/test_disk.py
+prove-outages: export AFTERCARE_OUTAGES = 200
+prove-outages: WHERE = tests/faults/test_outages.py
+prove-zones: export AFTERCARE_ZONES = 16000
+prove-zones: WHERE = tests/domain/test_zones.py
+prove-clock: export AFTERCARE_JUMPS = 100
+prove-clock: WHERE = tests/faults/test_clock.py
+prove-backups: export AFTERCARE_BACKUPS = 50
+prove-backups: WHERE = tests/faults/test_backups.py
+prove-instances: export AFTERCARE_MINUTES = 10
+prove-instances: WHERE = tests/faults/test_two_processes.py
+
+prove-%: $(READY)
+	AFTERCARE_RECORD=1 $(BIN)/python -m pytest --database $(DATABASE) -o log_cli=true --timeout 0 $(WHERE)
+
+prove: $(PROOFS:%=prove-%)
+
+# Small faults in the files that matter most: do the tests notice? MUTANTS=2000 takes a larger sample.
+mutants: $(READY)
+	AFTERCARE_RECORD=1 $(BIN)/python -m tests.mutants
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
