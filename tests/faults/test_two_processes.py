@@ -21,16 +21,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.test_kills import (
-    SEED,
-    WORDS,
-    Story,
-    Witness,
-    fill,
-    passed_on,
-    running_story,
-    template_of,
-)
+from tests.faults.process import WORDS, Story, fill, passed_on, running_story, template_of
+from tests.faults.test_kills import SEED, Witness
 from tests.web.test_webhook import free_port
 
 log = logging.getLogger(__name__)
