@@ -17,6 +17,9 @@ class Kind(StrEnum):
     drop = "drop"
     slow = "slow"
     html = "html"
+    half = "half"
+    twice = "twice"
+    backwards = "backwards"
 
 
 @dataclass(slots=True, eq=False)
@@ -137,6 +140,20 @@ class Faults:
     ) -> Fault:
         """The next `times` calls are answered with 502 and an HTML page."""
         return self.add(Fault(Kind.html, method, chat, times, delivered=delivered))
+
+    def half_answer(
+        self, method: str | None, *, chat: int | None = None, times: int | None = 1
+    ) -> Fault:
+        """The next `times` calls take effect, and their connection breaks in mid-answer."""
+        return self.add(Fault(Kind.half, method, chat, times, delivered=True))
+
+    def updates_twice(self, times: int | None = 1) -> Fault:
+        """The next `times` polls are given each update two times."""
+        return self.add(Fault(Kind.twice, "getUpdates", None, times, delivered=True))
+
+    def updates_backwards(self, times: int | None = 1) -> Fault:
+        """The next `times` polls are given the newest update first."""
+        return self.add(Fault(Kind.backwards, "getUpdates", None, times, delivered=True))
 
     def take_off(self, fault: Fault) -> None:
         """The switch is off; a call that hangs in it is answered."""

@@ -7,8 +7,9 @@ import json
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
@@ -197,7 +198,11 @@ class Server:
         if fault.kind is faults.Kind.html:
             self._log(method, params, 502, _BAD_GATEWAY, "fault: html")
             return Response(_BAD_GATEWAY, 502, media_type="text/html")
+        if answer is not None and fault.kind in (faults.Kind.twice, faults.Kind.backwards):
+            return _mixed(answer, fault.kind)
         self._log(method, params, 0, None, f"fault: {fault.kind}")
+        if answer is not None and fault.kind is faults.Kind.half:
+            return _HalfAnswer(answer, partial(self._break, request))
         if fault.kind is faults.Kind.hang:
             async with _leaving(telegram, request) as gone:
                 while not (gone.is_set() or fault.off or telegram.bell.closed):
@@ -251,6 +256,33 @@ class Server:
         )
         telegram.calls.append(call)
         telegram.bell.ring()
+
+
+class _HalfAnswer(Response):
+    """An answer that ends in the middle, together with its connection."""
+
+    def __init__(self, whole: Response, cut: Callable[[], None]) -> None:
+        super().__init__()
+        self._whole = whole
+        self._cut = cut
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        headers, body = self._whole.raw_headers, bytes(self._whole.body)
+        start = {"type": "http.response.start", "status": self._whole.status_code}
+        await send({**start, "headers": headers})
+        half = {"type": "http.response.body", "body": body[: len(body) // 2]}
+        await send({**half, "more_body": True})
+        self._cut()
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _mixed(answer: Response, kind: faults.Kind) -> Response:
+    """The same updates, each twice or the newest first."""
+    body = json.loads(bytes(answer.body))
+    if isinstance(body.get("result"), list):
+        found = body["result"]
+        body["result"] = found * 2 if kind is faults.Kind.twice else found[::-1]
+    return JSONResponse(body, answer.status_code)
 
 
 @asynccontextmanager

@@ -109,6 +109,31 @@ async def test_the_server_goes_away_and_comes_back(
     await api.ok("getMe")
 
 
+async def test_an_answer_ends_in_the_middle(
+    api: Caller, telegram: LocalTelegram, ana: Person
+) -> None:
+    await ana.starts()
+    telegram.faults.half_answer("sendMessage")
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        await api.raw("sendMessage", chat_id=ana.id, text="x")
+    assert len(ana.received) == 1
+    await api.ok("sendMessage", chat_id=ana.id, text="y")
+
+
+async def test_updates_come_twice_and_backwards(
+    api: Caller, telegram: LocalTelegram, ana: Person
+) -> None:
+    await ana.starts()
+    await ana.says("x")
+    usual = await api.ok("getUpdates")
+    assert len(usual) == 2
+    telegram.faults.updates_twice()
+    assert await api.ok("getUpdates") == usual * 2
+    telegram.faults.updates_backwards()
+    assert await api.ok("getUpdates") == usual[::-1]
+    assert await api.ok("getUpdates") == usual
+
+
 async def test_every_way_a_call_may_travel(api: Caller, ana: Person) -> None:
     await ana.starts()
     get, post = api.http.get, api.http.post

@@ -146,7 +146,10 @@ class Story:
         """How many messages and updates are not finished; those that cool down are left out."""
         (messages,) = self.ask(
             "SELECT count(*) FROM message WHERE state = 'sending'"
-            " OR (state = 'queued' AND lease_until IS NULL)"
+            " OR (state = 'queued' AND lease_until IS NULL AND NOT EXISTS"
+            "  (SELECT 1 FROM message AS first"
+            "   WHERE first.id = message.follows_id AND first.lease_until IS NOT NULL"
+            "   AND first.state = 'queued'))"
         )
         (updates,) = self.ask("SELECT count(*) FROM inbox WHERE state = 'received'")
         pending = len(self.telegram.updates.pending())
@@ -161,7 +164,7 @@ async def running_story(folder: Path, database_url: str) -> AsyncIterator[Story]
         clock = SystemClock()
         deps = await found_clinic(folder, server, telegram.token, clock, database_url)
         # The same database, by a driver that waits: what is looked at stands still meanwhile.
-        outside = create_engine(deps.database.url.replace("+aiosqlite", ""))
+        outside = create_engine(deps.database.url.replace("+aiosqlite", ""), pool_pre_ping=True)
         story = Story(folder, telegram, server, deps, outside)
         try:
             yield story
