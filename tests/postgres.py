@@ -82,14 +82,17 @@ class PostgresServer:
         """
         name = f"care_{uuid.uuid4().hex[:12]}"
         template = sql.Identifier(like.partition("@/")[2].partition("?")[0] or "template1")
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), template)
+        self._do(made)
+        yield f"postgresql+psycopg://care@/{name}?host={self._folder}"
+        self._do(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _do(self, statement: sql.Composed) -> None:
+        # A connection for each: the server may have been restarted in between.
         with psycopg.connect(
             host=str(self._folder), user="care", dbname="postgres", autocommit=True
         ) as connection:
-            made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), template)
-            connection.execute(made)
-            yield f"postgresql+psycopg://care@/{name}?host={self._folder}"
-            dropped = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-            connection.execute(dropped)
+            connection.execute(statement)
 
 
 @contextmanager

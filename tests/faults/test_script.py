@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import random
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -154,9 +155,12 @@ async def played(folder: Path, database_url: str) -> AsyncIterator[Script]:
         witness = Witness(story)
         script = Script(story, dice)
         await story.starts(quickly=True)
+        await story.telegram.wait_for(lambda: story.telegram.calls_of("sendMessage"), 30)
         yield script
-        # A fault of the moment may have ended it; it is never stuck.
         await story.dies()
+        assert story.process is not None
+        ended = (folder / "log").read_text()[-1000:]
+        assert story.process.returncode == -signal.SIGKILL, f"it ended by itself: {ended}"
         story.a_minute_goes_by()
         await finish(story)
         witness.look()
