@@ -273,6 +273,9 @@ class _HalfAnswer(Response):
         half = {"type": "http.response.body", "body": body[: len(body) // 2]}
         await send({**half, "more_body": True})
         self._cut()
+        # An aborted transport tells its protocol in the loop's next rounds.
+        for _ in range(3):
+            await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b""})
 
 

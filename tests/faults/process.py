@@ -63,6 +63,8 @@ class Story:
     practitioners: list[Person] = field(default_factory=list)
     process: Child | None = None
     zygote: Zygote | None = None
+    # What runs the bot's own command, such as a tracer.
+    under: tuple[str, ...] = ()
 
     async def starts(
         self, log_file: str = "log", *, quickly: bool = False, **settings: str
@@ -85,7 +87,7 @@ class Story:
             return
         with log.open("ab") as errors:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "bot", "run"),
+                *(*self.under, sys.executable, "-m", "bot", "run"),
                 cwd=self.folder,
                 env=environment,
                 stdout=DEVNULL,
