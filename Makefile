@@ -65,6 +65,7 @@ prove: $(PROOFS:%=prove-%)
 
 # Small faults in the files that matter most: do the tests notice? MUTANTS=2000 takes a larger sample.
 mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "cosmic-ray>=8.7,<9"
 	AFTERCARE_RECORD=1 $(BIN)/python -m tests.mutants
 
 bench: $(READY)

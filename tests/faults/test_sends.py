@@ -334,3 +334,95 @@ async def test_one_message_that_cannot_be_made_holds_up_no_other(
     assert sum("could not be delivered" in m.text for m in sending.nour.received) == 2
     assert [line.split()[0] for line in failures] == ["text_failed", "text_failed"]
     failures.clear()
+
+
+# Every kind of fault, met once by a reminder: what it is left as, how often it was tried, how many
+# copies the phone holds, and how many may be there as far as the bot knows (promises.md 2).
+ONCE: dict[str, tuple[Switch, MessageState, int, int, int]] = {
+    "broken off before": (UNKNOWN["dropped"], SENT, 2, 1, 1),
+    "broken off after": (UNKNOWN["dropped"], SENT, 2, 2, 1),
+    "no answer, before": (UNKNOWN["hanging"], SENT, 2, 1, 1),
+    "no answer, after": (UNKNOWN["hanging"], SENT, 2, 2, 1),
+    "HTML 502 before": (UNKNOWN["a page of a gateway"], SENT, 2, 1, 1),
+    "HTML 502 after": (UNKNOWN["a page of a gateway"], SENT, 2, 2, 1),
+    "500 before": (UNKNOWN["a restart"], SENT, 2, 1, 1),
+    "504 after": (
+        lambda p, who, times, after: p.telegram.faults.error(
+            "sendMessage", 504, "timed out", chat=who.id, times=times, delivered=after
+        ),
+        SENT,
+        2,
+        2,
+        1,
+    ),
+    "half an answer, after": (
+        lambda p, who, times, _: p.telegram.faults.half_answer(
+            "sendMessage", chat=who.id, times=times
+        ),
+        SENT,
+        2,
+        2,
+        1,
+    ),
+    "429": (
+        lambda p, who, times, _: p.telegram.faults.flood(
+            "sendMessage", 20, chat=who.id, times=times
+        ),
+        SENT,
+        2,
+        1,
+        0,
+    ),
+    "400": (
+        lambda p, who, times, _: p.telegram.faults.error(
+            "sendMessage", 400, "BUTTON_DATA_INVALID", chat=who.id, times=times
+        ),
+        FAILED,
+        1,
+        0,
+        0,
+    ),
+    "403": (
+        lambda p, who, times, _: p.telegram.faults.error(
+            "sendMessage", 403, "bot was blocked by the user", chat=who.id, times=times
+        ),
+        FAILED,
+        1,
+        0,
+        0,
+    ),
+    "401": (
+        lambda p, _, times, __: p.telegram.faults.error("sendMessage", 401, "", times=times),
+        SENT,
+        2,
+        1,
+        0,
+    ),
+    "409": (
+        lambda p, _, times, __: p.telegram.faults.error(
+            "sendMessage", 409, "terminated by other", times=times
+        ),
+        SENT,
+        2,
+        1,
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ONCE)
+async def test_each_fault_leads_to_exactly_so_many_tries_and_copies(
+    sending: Post, kind: str
+) -> None:
+    switch, state, tries, copies, maybe = ONCE[kind]
+    ana, patient = await sending.patient()
+    switch(sending, ana, 1, kind.endswith("after"))
+    message = await sending.queue(patient, Lane.CARE)
+    await sending.pump()
+    for _ in range(9):
+        await sending.after(10)
+    assert await sending.states(message) == (state, tries, maybe)
+    assert len(ana.received) == copies
+    assert len({call.at for call in sending.telegram.calls_of("sendMessage", ana)}) == tries
+    await sending.after(3600)
+    assert len(ana.received) == copies
