@@ -22,7 +22,7 @@ import bot
 from bot import app, logs, operation, rehearsal
 from bot.app import App, StartError
 from bot.domain.times import to_utc
-from bot.incoming.alone import LISTEN_S
+from bot.incoming import alone
 from bot.outgoing import lint
 from bot.outgoing.texts import Texts
 from bot.services import preview as previews
@@ -201,7 +201,7 @@ def run() -> None:
 
 async def _serve(options: Settings) -> None:
     await app.check_schema(options)
-    running = App(options, listen_s=LISTEN_S)
+    running = App(options, listen_s=alone.LISTEN_S)
     stop = _stop_signal()
     starting = asyncio.ensure_future(running.start())
     stopping = asyncio.ensure_future(stop.wait())

@@ -32,6 +32,7 @@ from tests.faults.zygote import Child, Zygote
 
 RATE = "400"
 STOPS_WITHIN_S = 10
+AT_ONCE = str(Path(__file__).with_name("at_once.py"))
 
 # What a phone shows of each message that was queued, and the template that it came from.
 WORDS = {
@@ -67,9 +68,17 @@ class Story:
     under: tuple[str, ...] = ()
 
     async def starts(
-        self, log_file: str = "log", *, quickly: bool = False, **settings: str
+        self,
+        log_file: str = "log",
+        *,
+        quickly: bool = False,
+        listens: bool = False,
+        **settings: str,
     ) -> None:
-        """The bot is started, as an operator starts it; ``quickly`` by a zygote if there is one."""
+        """The bot is started; ``quickly`` by a zygote if there is one.
+
+        It listens first for another bot with its token only if it ``listens``.
+        """
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "TELEGRAM_BOT_TOKEN": self.telegram.token,
@@ -87,7 +96,8 @@ class Story:
             return
         with log.open("ab") as errors:
             self.process = await asyncio.create_subprocess_exec(
-                *(*self.under, sys.executable, "-m", "bot", "run"),
+                *(*self.under, sys.executable),
+                *(("-m", "bot", "run") if listens else (AT_ONCE,)),
                 cwd=self.folder,
                 env=environment,
                 stdout=DEVNULL,

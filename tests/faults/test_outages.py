@@ -1,5 +1,6 @@
 """Outages of any length over generated plans, counted at the local Telegram and in the ledger."""
 
+import logging
 import os
 import random
 from collections import Counter
@@ -30,7 +31,10 @@ from bot.services.visits import set_visit
 from bot.storage.queries import people, vitals
 from bot.storage.tables import Practitioner
 from tests.conftest import LONG_S, START
+from tests.faults.record import proved
 from tests.faults.world import add_patient, add_practitioner
+
+log = logging.getLogger(__name__)
 
 OUTAGES = int(os.environ.get("AFTERCARE_OUTAGES", "4"))
 SEED = int(os.environ.get("AFTERCARE_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
@@ -208,7 +212,7 @@ async def the_whole_ledger(home: House, figures: Counter[str]) -> None:
 async def test_outages_of_any_length(
     tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> None:
-    print(f"AFTERCARE_SEED={SEED} AFTERCARE_OUTAGES={OUTAGES}")  # noqa: T201 - to be lived again
+    log.warning("AFTERCARE_SEED=%d replays this", SEED)
     dice, figures = random.Random(SEED), Counter[str]()  # noqa: S311 - to be lived again
     done = 0
     while done < OUTAGES:
@@ -222,4 +226,5 @@ async def test_outages_of_any_length(
                 await one_outage(home, dice, figures)
                 done += 1
             await the_whole_ledger(home, figures)
-    print(dict(figures))  # noqa: T201 - what was counted
+    log.warning("outages: %s", dict(figures))
+    proved("outages", {"outages": done, **figures, "seed": SEED}, chosen_database_url)

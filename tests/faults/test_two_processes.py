@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from tests.faults.process import WORDS, Story, fill, passed_on, running_story, template_of
+from tests.faults.record import proved
 from tests.faults.test_kills import SEED, Witness
 from tests.web.test_webhook import free_port
 
@@ -152,8 +153,13 @@ class Instance:
     log_file: str
 
     async def starts(self, *, listens: bool = False, **settings: str) -> None:
-        settings = {"HTTP_BIND": self.at, "LOG_LEVEL": "INFO", **settings}
-        await self.story.starts(self.log_file, listens=listens, **settings)
+        await self.story.starts(
+            self.log_file,
+            listens=listens,
+            HTTP_BIND=self.at,
+            LOG_LEVEL="INFO",
+            **settings,
+        )
 
     async def says(self, wanted: set[str | None], within_s: float = 30) -> float:
         """Wait until its page names one of these troubles (none: all is well); how long it took."""
@@ -246,6 +252,7 @@ async def test_two_bots_are_killed_in_turn_and_nothing_comes_twice_unforeseen(
             "longest takeover in seconds": round(max(takeovers), 1),
         }
         log.warning("two instances: %s", figures)
+        proved("instances", figures | {"seed": SEED}, chosen_database_url)
 
 
 @pytest.mark.sqlite
