@@ -142,9 +142,12 @@ async def init(options: Settings, clinic: Clinic, clock: Clock | None = None) ->
     except TelegramError as error:
         raise StartError("Telegram cannot be reached; check the network and try again") from error
     database.guard_files(options.database, options.data_dir)
-    if await schema.present(options.database) is None:
+    if (found := await schema.present(options.database)) is None:
         # Only for a database that is new as well: another key would not open what is there.
         vault.create_key_file(options.keys)
+    elif problem := schema.problem(found):
+        # A migration makes a backup first.
+        raise StartError(problem)
     await schema.migrate(options.database)
     deps = open_deps(options, clock)
     try:

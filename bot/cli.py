@@ -19,7 +19,7 @@ from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
 import bot
-from bot import app, logs, operation, rehearsal
+from bot import app, cli_data, logs, operation, rehearsal
 from bot.app import App, StartError
 from bot.domain.times import to_utc
 from bot.incoming import alone
@@ -27,7 +27,7 @@ from bot.outgoing import lint
 from bot.outgoing.texts import Texts
 from bot.services import preview as previews
 from bot.settings import Settings
-from bot.storage import schema
+from bot.storage.backup import BackupError
 from bot.storage.tables import Clinic
 
 commands = typer.Typer(
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; trouble that an operator can mend is one sentence on stderr, exit code 1."""
     try:
         commands(arguments)
-    except (*operation.TROUBLE, OSError) as trouble:
+    except (*operation.TROUBLE, BackupError, OSError) as trouble:
         _fail(str(trouble))
     except DBAPIError as error:
         # The first line of the driver's own: no statement, and no value bound to one.
@@ -352,16 +352,9 @@ def _short_time(utc: str | None, zone: ZoneInfo) -> str:
     return f"{datetime.fromisoformat(utc).astimezone(zone):%Y-%m-%d %H:%M}" if utc else ""
 
 
-@commands.command()
-def migrate() -> None:
-    """Bring the database to this program's schema."""
-    options = Settings()
-    before = _run(schema.present(options.database))
-    if before is None:
-        raise StartError("the database is empty; run: aftercare init")
-    _run(schema.migrate(options.database))
-    after = _run(schema.present(options.database))
-    typer.echo("The schema is up to date." if before == after else f"Migrated to {after}.")
+# What is done to data has a file of its own.
+for _command in cli_data.ALL:
+    commands.command()(_command)
 
 
 @commands.command()

@@ -5,6 +5,8 @@ from bot.app import StartError
 from bot.clock import SystemClock
 from bot.outgoing import lint
 from bot.outgoing.catalogue import MessagesError
+from bot.services import holding
+from bot.services.holding import Held, Why
 from bot.settings import Settings
 from bot.storage import schema, sealed
 from bot.storage.queries import people, vitals
@@ -41,9 +43,17 @@ async def examine(options: Settings) -> list[tuple[str, str]]:
             checks.append(("clinic", "" if clinic else "there is none; run: aftercare init"))
             odd = await vitals.unbalanced(session)
             checks.append(("ledger", f"{len(odd)} reminders contradict themselves" if odd else ""))
+            checks.append(("sending", _held(await holding.held(session))))
     finally:
         await deps.database.close()
     return checks
+
+
+def _held(held: Held | None) -> str:
+    if held is None:
+        return ""
+    why = {Why.RESTORED: "a backup was restored", Why.CLOCK: "the clock has jumped"}[held.why]
+    return f"held since {vitals.as_text(held.since)}, as {why}; run: aftercare release"
 
 
 async def count(options: Settings) -> dict[str, dict[str, int]]:

@@ -26,9 +26,13 @@ from bot.demo.server import Server
 from bot.demo.telegram import LocalTelegram
 from bot.rehearsal import demo_clinic, local_settings
 from bot.settings import Settings
+from bot.storage import schema
 from tests.cast import Clinic
 
-COMMANDS = ("init", "invite-lead", "run", "demo", "check", "preview", "migrate", "doctor", "stats")
+COMMANDS = (
+    *("init", "invite-lead", "run", "demo", "check", "preview"),
+    *("backup", "restore", "release", "migrate", "doctor", "stats"),
+)
 LINK = re.compile(r"https://t\.me/aftercare_demo_bot\?start=[A-Za-z0-9_-]{32}")
 # What design.md promises that init is given, and no more.
 CLINIC = ["init", "--clinic", "Lumen Clinic of Berlin Mitte", "--timezone", "Europe/Berlin"]
@@ -493,7 +497,7 @@ def test_a_run_that_cannot_work_is_one_sentence(
     sql(options.data_dir, "UPDATE alembic_version SET version_num = '9999'")
     for command in ("run", "migrate", "stats"):
         assert desk.runs(command).sentence == (
-            "the database has schema 9999, which is newer than this program's 0001; "
+            f"the database has schema 9999, which is newer than this program's {schema.newest()}; "
             "install the newer program again"
         )
     assert desk.runs("doctor").err == "aftercare: something is wrong with: schema\n"
@@ -522,7 +526,7 @@ async def test_doctor_and_stats_look_at_a_bot_that_runs(
     assert counted["alerts"] == {"open": 0}
     doctor = await asked("doctor")
     assert (doctor.code, doctor.err) == (0, "")
-    names = {"token", "messages", "schema", "key", "clinic", "ledger"}
+    names = {"token", "messages", "schema", "key", "clinic", "ledger", "sending"}
     assert json.loads(doctor.out) == dict.fromkeys(names, "ok")
 
     async with clinic.rehearsal.app.deps.database.write() as session:

@@ -126,6 +126,16 @@ def state_for(reason: Reason) -> ReminderState:
     return ReminderState.CANCELLED
 
 
+def ending(reason: Reason, *, maybe_sent: bool) -> tuple[ReminderState, Reason]:
+    """Return the final state and reason of a reminder that is not sent (again) for ``reason``.
+
+    One that may have been sent before, by a database that is gone, is not said to be unsent.
+    """
+    if maybe_sent:
+        return ReminderState.UNDELIVERED, Reason.UNCONFIRMED
+    return state_for(reason), reason
+
+
 @dataclass(frozen=True, slots=True)
 class Repeat:
     """The message is queued once more, to go after so long."""

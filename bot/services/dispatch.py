@@ -106,7 +106,7 @@ async def dispatch(session: AsyncSession, patient_ids: Sequence[int], now: datet
         for row in _due(whole, now):
             verdict = judge(whole, row, now)
             if isinstance(verdict, Drop):
-                row.state, row.reason = rules.state_for(verdict.reason), verdict.reason
+                row.state, row.reason = rules.ending(verdict.reason, maybe_sent=row.maybe_sent)
                 row.final_at = now
                 session.add(row)
             elif isinstance(verdict, Go):
@@ -279,7 +279,7 @@ async def _message(session: AsyncSession, group: _Group, now: datetime) -> Messa
     lead, ref = steps[0], new_ref()
     asking = steps if grouping.is_late(rows[0].group_key) else [lead]
     keys = dict.fromkeys(key for step in asking for key in step.buttons)
-    return await outbox.to_patient(
+    message = await outbox.to_patient(
         session,
         group.whole.patient,
         lead.template,
@@ -295,6 +295,10 @@ async def _message(session: AsyncSession, group: _Group, now: datetime) -> Messa
         unasked=not all(row.asked for row in rows),
         silent=all(step.silent for step in steps),
     )
+    if any(row.maybe_sent for row in rows):
+        # Sent before the database was restored, perhaps: this is its one repeat, and says so.
+        message.maybe_copies = 1
+    return message
 
 
 async def may_leave(

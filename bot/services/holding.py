@@ -11,9 +11,9 @@ from bot.storage.queries import outbox, vitals
 HELD = "held"
 _WHY = "held_reason"
 _SINCE = "held_since"
-_ABOVE = "held_above"
+ABOVE = "held_above"
 _SAVED = "held_backup_at"
-_KEYS = (HELD, _WHY, _SINCE, _ABOVE, _SAVED)
+_KEYS = (HELD, _WHY, _SINCE, ABOVE, _SAVED)
 
 
 class Why(StrEnum):
@@ -45,12 +45,15 @@ async def hold(
     """
     if await held(session) is not None:
         return
-    await vitals.put(session, HELD, "1")
-    await vitals.put(session, _WHY, why)
-    await vitals.put_instant(session, _SINCE, now)
-    await vitals.put(session, _ABOVE, str(await outbox.newest_id(session)))
-    if backup_at is not None:
-        await vitals.put_instant(session, _SAVED, backup_at)
+    for key, value in signs(why, now, backup_at=backup_at).items():
+        await vitals.put(session, key, value)
+    await vitals.put(session, ABOVE, str(await outbox.newest_id(session)))
+
+
+def signs(why: Why, now: datetime, *, backup_at: datetime | None = None) -> dict[str, str]:
+    """Return the vital signs of a hold; :data:`ABOVE`, the newest message's id, comes on top."""
+    found = {HELD: "1", _WHY: why.value, _SINCE: vitals.as_text(now)}
+    return found if backup_at is None else found | {_SAVED: vitals.as_text(backup_at)}
 
 
 async def held(session: AsyncSession) -> Held | None:
@@ -62,7 +65,7 @@ async def held(session: AsyncSession) -> Held | None:
     return Held(
         why=Why(found[_WHY]),
         since=datetime.fromisoformat(found[_SINCE]),
-        above=int(found[_ABOVE]),
+        above=int(found[ABOVE]),
         backup_at=None if saved is None else datetime.fromisoformat(saved),
     )
 

@@ -255,8 +255,7 @@ def _follow(row: Reminder, step: Planned, now: datetime) -> None:
 
 
 def _finish(row: Reminder, reason: Reason, now: datetime) -> None:
-    row.state = rules.state_for(reason)
-    row.reason = reason
+    row.state, row.reason = rules.ending(reason, maybe_sent=row.maybe_sent)
     row.final_at = now
 
 

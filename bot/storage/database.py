@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -144,6 +144,10 @@ class Database:
         """Return once this process owns the database; to be called when another did."""
         if self._ownership is not None:
             await ownership.stand_by(self._ownership)
+        # The file may have been replaced meanwhile, by a restore: what is open is the old one.
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
 
     async def look(self) -> str:
         """Return why the database is no longer ours; empty while it is."""
@@ -188,7 +192,9 @@ def _as_trouble(context: ExceptionContext) -> BaseException | None:
     return None
 
 
-def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
+def _sqlite_engine(
+    url: str, *, size: int, begin: str, references: Sequence[str] = ("foreign_keys=ON",)
+) -> AsyncEngine:
     engine = create_async_engine(
         url,
         poolclass=AsyncAdaptedQueuePool,
@@ -208,7 +214,7 @@ def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
-            "foreign_keys=ON",
+            *references,
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "secure_delete=ON",
         ):
@@ -225,11 +231,16 @@ def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
 def schema_engine(url: str) -> AsyncEngine:
     """Return an engine for changes of the schema; on SQLite too they are all or nothing.
 
-    Left alone, SQLite's driver would begin no transaction for ``CREATE TABLE``.
+    Left alone, SQLite's driver would begin no transaction for ``CREATE TABLE``. A table that is
+    made anew is dropped first, and with its references enforced every row that leads to it would
+    go too: they are checked at the end instead, by whoever uses this.
     """
     if sqlite_file(url) is None:
         return _postgres_engine(url)
-    return _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
+    # Both must be said before the transaction begins. By the second, a table that is renamed in
+    # the place of one that was dropped is not looked for in the views meanwhile.
+    references = ("foreign_keys=OFF", "legacy_alter_table=ON")
+    return _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE", references=references)
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.storage.tables import Vital
 from bot.storage.vault import Vault
 
-_KEY_MARK = "key_mark"
+KEY_MARK = "key_mark"
 
 
 class SealedRow(Protocol):
@@ -45,11 +45,16 @@ def write(session: AsyncSession, row: SealedRow, values: Mapping[str, Any]) -> N
 
 async def put_key_mark(session: AsyncSession) -> None:
     """Leave a mark by which a later start knows whether it holds this database's key."""
-    mark = _vault(session).seal({"key": "fits"}, table="vital", ref=_KEY_MARK)
-    session.add(Vital(key=_KEY_MARK, value=mark.hex()))
+    mark = _vault(session).seal({"key": "fits"}, table="vital", ref=KEY_MARK)
+    session.add(Vital(key=KEY_MARK, value=mark.hex()))
 
 
 async def check_key(session: AsyncSession) -> None:
     """Raise ``VaultError`` when no key in the key file belongs to this database."""
-    mark = await session.get(Vital, _KEY_MARK)
-    _vault(session).open(bytes.fromhex(mark.value) if mark else None, table="vital", ref=_KEY_MARK)
+    mark = await session.get(Vital, KEY_MARK)
+    check_mark(_vault(session), mark.value if mark else None)
+
+
+def check_mark(vault: Vault, mark: str | None) -> None:
+    """Raise ``VaultError`` when no key of the vault belongs to the database with that mark."""
+    vault.open(bytes.fromhex(mark) if mark else None, table="vital", ref=KEY_MARK)

@@ -331,6 +331,14 @@ async def left_sending(session: AsyncSession) -> Sequence[Message]:
     return found.all()
 
 
+async def open_up_to(session: AsyncSession, message_id: int) -> Sequence[Message]:
+    """Return the unfinished messages up to that id, in the order of their ids."""
+    found = await session.exec(
+        select(Message).where(_OPEN, col(Message.id) <= message_id).order_by(col(Message.id))
+    )
+    return found.all()
+
+
 async def drop_queued(session: AsyncSession, message_id: int, reason: Reason) -> bool:
     """Drop a message that no sender holds; false when it was already on its way."""
     dropped = await session.exec(

@@ -246,6 +246,11 @@ async def expire_reminders(session: AsyncSession, now: datetime) -> int:
         .order_by(col(Patient.id))
         .with_for_update(key_share=True)
     )
+    doubted = await session.exec(
+        update(Reminder)
+        .where(*waiting, col(Reminder.maybe_sent).is_(True))
+        .values(state=ReminderState.UNDELIVERED, reason=Reason.UNCONFIRMED, final_at=now)
+    )
     paused = select(Patient.id).where(col(Patient.paused_until).is_not(None))
     skipped = await session.exec(
         update(Reminder)
@@ -262,7 +267,21 @@ async def expire_reminders(session: AsyncSession, now: datetime) -> int:
         .where(*waiting)
         .values(state=ReminderState.EXPIRED, reason=Reason.TOO_LATE, final_at=now)
     )
-    return skipped.rowcount + held.rowcount + late.rowcount
+    return doubted.rowcount + skipped.rowcount + held.rowcount + late.rowcount
+
+
+async def fell_due(session: AsyncSession, until: datetime) -> Sequence[Reminder]:
+    """Return the unfinished reminders that were due by ``until`` and that no message carries."""
+    found = await session.exec(
+        select(Reminder)
+        .where(
+            Reminder.state == ReminderState.PLANNED,
+            col(Reminder.message_id).is_(None),
+            col(Reminder.due_at) <= until,
+        )
+        .order_by(col(Reminder.due_at), col(Reminder.id))
+    )
+    return found.all()
 
 
 async def patients_with_due_reminders(session: AsyncSession, now: datetime) -> list[int]:

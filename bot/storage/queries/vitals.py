@@ -40,10 +40,13 @@ async def get_instant(session: AsyncSession, key: str) -> datetime | None:
 
 async def put_instant(session: AsyncSession, key: str, moment: datetime) -> None:
     """Write an instant as a vital sign, in the form of the views."""
-    text = (
-        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-    )
-    await put(session, key, text)
+    await put(session, key, as_text(moment))
+
+
+def as_text(moment: datetime) -> str:
+    """Return an instant in the form of the views."""
+    whole = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+    return f"{whole}{moment.microsecond // 1000:03d}Z"
 
 
 async def reminder_states(session: AsyncSession) -> dict[str, int]:
