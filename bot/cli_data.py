@@ -125,13 +125,13 @@ def _show(seen: dict[str, Any]) -> None:
     table = Table("clinic's day", "step", "reminders", "at release")
     for each in seen["fell_due"]:
         table.add_row(each["day"], each["step"], str(each["count"]), goes[each["goes"]])
-    console.print(table)
+    console.print(table if table.row_count else "No reminder fell due.")
     if restored:
         waiting = Table("messages that waited", "count", "at release")
         for each in seen["waiting"]:
             what = "repeated" if each["goes"] else "ends unconfirmed"
             waiting.add_row(each["kind"], str(each["count"]), what)
-        console.print(waiting)
+        console.print(waiting if waiting.row_count else "No message waited.")
         typer.echo(f"Patients: {', '.join(seen['patients']) or 'none'}")
         typer.echo(_GAP)
 

@@ -124,7 +124,10 @@ def replace(file: Path, staged: Path, kept: Path) -> bool:
     That one is kept as ``kept``. At any instant ``file`` is one or the other, and whole. Nobody
     else may work with either.
     """
-    _fold_in(staged)
+    try:
+        _fold_in(staged)
+    except sqlite3.Error as error:
+        raise BackupError(f"{staged} cannot be finished ({error})") from error
     _to_disk(staged)
     was_there = file.exists() and file.stat().st_size > 0
     if was_there:
@@ -156,6 +159,7 @@ def _fold_in(file: Path) -> None:
 
 def _keep(file: Path, kept: Path) -> None:
     """Give the file a second name; it never goes without its first one meanwhile."""
+    _refuse_taken(kept)
     with suppress(OSError):
         kept.hardlink_to(file)
         return
