@@ -50,7 +50,8 @@ class _Server:
     def __init__(self, url: str) -> None:
         address = make_url(url)
         engine = create_engine(address, hide_parameters=True)
-        settings = dict(engine.dialect.create_connect_args(address)[1])
+        settings = address.translate_connect_args(username="user", database="dbname")
+        settings |= address.query
         # What programs say is read by us, and shown to an operator who reads English.
         self.environment = os.environ | {"LC_ALL": "C"}
         if (password := settings.pop("password", None)) is not None:
