@@ -94,7 +94,7 @@ def saved_in(file: Path) -> Rows:
 
 
 def _copied(sql: str, table: str, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
-    found = re.search(rf"^COPY \S+\.{table} \((.*)\) FROM stdin;\n(.*?)^\\\.$", sql, re.M | re.S)
+    found = re.search(rf"^COPY \S+\.{table} \(([^)]*)\) FROM stdin;\n(.*?)^\\\.$", sql, re.M | re.S)
     assert found is not None
     names = found.group(1).split(", ")
     rows = (line.split("\t") for line in found.group(2).splitlines())
