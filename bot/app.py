@@ -84,14 +84,17 @@ def _shipped() -> tuple[catalogue.Catalogue, Texts]:
     return _read(Settings.model_construct(messages_dir=None))
 
 
+def _through_proxy(options: Settings) -> bool:
+    """Say whether the machine's proxy, if any, is asked: a local Telegram needs none."""
+    return options.telegram_api_url == PUBLIC_API_URL
+
+
 def telegram_bot(options: Settings, polling: HTTPXRequest) -> ExtBot[None]:
     """Return the library's bot for the token, not yet connected; it closes ``polling`` too."""
     token = options.telegram_bot_token.get_secret_value()
     if not token:
         raise StartError("TELEGRAM_BOT_TOKEN is empty; put the token from @BotFather into .env")
     base = options.telegram_api_url
-    # The public API is reached through a proxy if the machine has one; a local one never is.
-    local = {} if base == PUBLIC_API_URL else {"trust_env": False}
     request = HTTPXRequest(
         # As many connections as senders, and some for taps: more only make httpx slower.
         connection_pool_size=SENDERS + 4,
@@ -100,7 +103,7 @@ def telegram_bot(options: Settings, polling: HTTPXRequest) -> ExtBot[None]:
         media_write_timeout=sender.READ_TIMEOUT_S,
         connect_timeout=sender.CONNECT_TIMEOUT_S,
         pool_timeout=sender.CONNECT_TIMEOUT_S,
-        httpx_kwargs=local,
+        httpx_kwargs={"trust_env": _through_proxy(options)},
     )
     return ExtBot(
         token,
@@ -201,7 +204,8 @@ class App:
         self.options = options
         self.clock = clock or SystemClock()
         self.deps = open_deps(options, self.clock)
-        polling = telegram_http.poll_request()
+        fresh = partial(telegram_http.poll_request, trust_env=_through_proxy(options))
+        polling = fresh()
         self.bot = telegram_bot(options, polling)
         self.pace = Pace(self.clock.monotonic, options.send_rate, chat_burst)
         self.delivery = Delivery(self.deps, self.bot, self.pace)
@@ -215,7 +219,7 @@ class App:
         handlers.register(self.application)
         self.inbox = Inbox(self.deps, self.bot, self.application.process_update)
         self.safety = SafetyText(self.deps, self.bot, patience_s)
-        source = telegram_http.Source(self.bot.base_url, polling)
+        source = telegram_http.Source(self.bot.base_url, polling, fresh=fresh)
         self.poller = Poller(self.deps, source, self.safety)
         self._source = source
         # With a webhook nobody polls: Telegram posts to the newest address, and says whose it is.

@@ -64,8 +64,9 @@ TESTS = {
         "tests/faults/test_sends.py",
     ),
 }
-# In a type's `A | B` nothing is computed: such a fault breaks the import, which proves nothing.
-LEFT_OUT = "ReplaceBinaryOperator_BitOr"
+# In a type's `A | B` and at the bare `*` among parameters nothing is computed: such a fault breaks
+# the import, or changes nothing.
+LEFT_OUT = ("ReplaceBinaryOperator_BitOr", "ReplaceBinaryOperator_Mul")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def all_of(file: str) -> Iterator[Mutant]:
     """Every fault that the operators know for the file."""
     nodes = list(ast_nodes(get_ast((ROOT / file).read_text())))
     for name in plugins.operator_names():
-        if LEFT_OUT in name:
+        if any(each in name for each in LEFT_OUT):
             continue
         try:
             operator = plugins.get_operator(name)()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import bot
+from bot.storage import schema
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -88,7 +89,7 @@ def test_the_wheel_runs_away_from_the_checkout(wheel: zipfile.ZipFile, tmp_path:
     said = ended.stdout.splitlines()
     assert said[0] == str(installed / "bot" / "__init__.py")
     assert said[1] == str(installed / "bot" / "messages")
-    assert said[2] == "0001"
+    assert said[2] == schema.newest()
     assert said[3] == "The messages are sound."
     assert '"due_utc": "2026-03-29T08:00:00Z"' in ended.stdout
     assert said[-1] == f"aftercare {bot.__version__}"

@@ -18,7 +18,7 @@ from bot.domain import typed
 from bot.domain.states import PatientState, UpdateState
 from bot.incoming.poll import id_of
 from bot.logs import Outages
-from bot.services import intake, reach
+from bot.services import holding, intake, reach
 from bot.services.deps import Deps
 from bot.services.errors import CareError
 from bot.services.turn import Account, Turn, current_turn
@@ -91,7 +91,12 @@ class Inbox:
     async def _start_waiting(self) -> bool:
         """Give each chat that waits its worker; say whether more may wait than one look took."""
         async with self._deps.database.read() as session:
-            waiting = await inbox.waiting(session, limit=_BATCH, busy=self._chats.keys())
+            held = await holding.held(session)
+            # What a restored database had not handled yet may have been by the one that was lost.
+            since = held.since if held and held.why is holding.Why.RESTORED else None
+            waiting = await inbox.waiting(
+                session, limit=_BATCH, busy=self._chats.keys(), since=since
+            )
         chats: dict[int | None, list[int]] = {}
         for update_id, chat_id in waiting:
             chats.setdefault(chat_id, []).append(update_id)

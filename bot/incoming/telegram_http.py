@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -39,6 +40,7 @@ class Source:
     base_url: str
     request: BaseRequest
     grace_s: float = _GRACE_S
+    fresh: Callable[[], BaseRequest] | None = None
 
     async def updates(
         self, offset: int | None, *, wait_s: int = POLL_TIMEOUT_S
@@ -81,7 +83,7 @@ class Source:
 
     async def _begin_afresh(self) -> None:
         """Give the connections up, whatever became of them, and open others with the next poll."""
-        torn, self.request = self.request, poll_request()
+        torn, self.request = self.request, (self.fresh or poll_request)()
         await self.request.initialize()
         await _close(torn)
 
@@ -111,6 +113,9 @@ def _refusal(status: int, answer: bytes) -> PollError:
     return PollError("unreachable")
 
 
-def poll_request() -> HTTPXRequest:
-    """Return a transport for polling; more than one connection, so a torn poll cannot starve it."""
-    return HTTPXRequest(connection_pool_size=4, httpx_kwargs={"trust_env": False})
+def poll_request(*, trust_env: bool = False) -> HTTPXRequest:
+    """Return a transport for polling; more than one connection, so a torn poll cannot starve it.
+
+    With ``trust_env`` it goes through the machine's proxy, if there is one.
+    """
+    return HTTPXRequest(connection_pool_size=4, httpx_kwargs={"trust_env": trust_env})

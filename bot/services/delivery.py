@@ -14,18 +14,18 @@ from telegram import Bot
 
 from bot.domain import rules
 from bot.domain.rules import Drop, Go
-from bot.domain.states import Lane, MessageState, Reason, ReminderState
+from bot.domain.states import Cause, Lane, MessageState, Reason, ReminderState
 from bot.logs import Outages
 from bot.outgoing import sender
 from bot.outgoing.pace import Pace
 from bot.outgoing.sender import Outcome, Outgoing
-from bot.services import compose, dispatch, holding, settling, situation
+from bot.services import compose, dispatch, holding, settling, situation, trouble, words
 from bot.services.apart import alone
 from bot.services.deps import Deps
 from bot.services.situation import Situation
 from bot.storage import sealed
 from bot.storage.database import Priority
-from bot.storage.queries import outbox, plans
+from bot.storage.queries import outbox, people, plans
 from bot.storage.tables import Message
 
 log = logging.getLogger(__name__)
@@ -251,8 +251,7 @@ class Delivery:
                 if row.chat_id in chats:
                     continue
                 if self._fuse_blows(row, reached):
-                    row.lease_until = now + _FUSE_REST
-                    session.add(row)
+                    await self._rest(session, row, now)
                     continue
                 chats.add(row.chat_id)
                 outgoing = await self._prepare(session, row, situations, now)
@@ -270,16 +269,21 @@ class Delivery:
         return await outbox.reached_since(session, patients - {0}, now - rules.FUSE_WINDOW)
 
     def _fuse_blows(self, row: Message, reached: Mapping[int, tuple[int, int]]) -> bool:
-        """Say whether a patient has had too much within the hour, and let the operator know."""
+        """Say whether a patient has had so much within the hour that no more goes now."""
         if row.patient_id is None or row.practitioner_id is not None:
             return False
         sent, sent_unasked = reached.get(row.patient_id, (0, 0))
-        blows = rules.fuse_blows(
-            row.lane, unasked=row.unasked, sent=sent, sent_unasked=sent_unasked
-        )
-        if blows:
-            log.error("too much for one patient", extra={"action": "fuse", "message_id": row.ref})
-        return blows
+        return rules.fuse_blows(row.lane, unasked=row.unasked, sent=sent, sent_unasked=sent_unasked)
+
+    async def _rest(self, session: AsyncSession, row: Message, now: datetime) -> None:
+        """Let what is too much for one patient wait; the leads hear of it."""
+        row.lease_until = now + _FUSE_REST
+        session.add(row)
+        log.error("too much for one patient", extra={"action": "fuse", "message_id": row.ref})
+        patient = await people.patient(session, row.patient_id or 0)
+        most = rules.MOST_UNASKED_AN_HOUR if row.unasked else rules.MOST_AN_HOUR
+        values = {"patient": words.name_of(session, patient), "how_many": most}
+        await trouble.raise_(session, Cause.FUSE, now, values)
 
     async def _until_next(
         self, session: AsyncSession, now: datetime, resting: Mapping[int, float]

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import Cause
 from bot.logs import Outages
-from bot.services import holding
+from bot.services import holding, trouble
 from bot.services.deps import Deps
 from bot.services.holding import Why
 from bot.storage.database import Priority
@@ -66,7 +69,9 @@ class Timekeeper:
                     self._deps.clock.believe()
                     self._deps.bells.ring()
                     return
-                await holding.hold(session, Why.CLOCK, self._deps.clock.now())
+                now = self._deps.clock.now()
+                await holding.hold(session, Why.CLOCK, now)
+                await self._tell(session, now, now + ahead, held=True)
                 log.error(
                     "the clock was set far ahead; sending is held",
                     extra={"action": "clock_held", "seconds": int(ahead.total_seconds())},
@@ -78,6 +83,14 @@ class Timekeeper:
             "the clock was set",
             extra={"action": "clock_set", "seconds": int(stepped.total_seconds())},
         )
+        now = self._deps.clock.now()
         async with self._deps.database.write(Priority.RESULT) as session:
-            await outbox.bring_forward(session, self._deps.clock.now() + _SOON)
+            await outbox.bring_forward(session, now + _SOON)
+            await self._tell(session, now - stepped, now, held=False)
         self._deps.bells.ring()
+
+    async def _tell(
+        self, session: AsyncSession, before: datetime, after: datetime, *, held: bool
+    ) -> None:
+        values = {"since_at": before, "until_at": after, "held": held}
+        await trouble.raise_(session, Cause.CLOCK, self._deps.clock.now(), values)

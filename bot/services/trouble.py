@@ -45,7 +45,8 @@ async def raise_(
     written = _written(clinic, {"since_at": now, **(values or {})}, now)
     waiting = await queries.waiting_of(session, template)
     told_at = await vitals.get_instant(session, _told(cause))
-    if not waiting and told_at is not None and now - told_at < EVERY:
+    # A clock that was set back since then says nothing about the hour.
+    if not waiting and told_at is not None and timedelta() <= now - told_at < EVERY:
         return False
     for row in waiting:
         _join(session, row, cause, written)

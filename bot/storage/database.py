@@ -228,8 +228,10 @@ def _sqlite_engine(
     return engine
 
 
-def schema_engine(url: str) -> AsyncEngine:
-    """Return an engine for changes of the schema; on SQLite too they are all or nothing.
+def schema_engine(url: str, *, changes: bool) -> AsyncEngine:
+    """Return an engine for the schema: its ``changes`` are all or nothing, on SQLite too.
+
+    A look waits for no writer.
 
     Left alone, SQLite's driver would begin no transaction for ``CREATE TABLE``. A table that is
     made anew is dropped first, and with its references enforced every row that leads to it would
@@ -240,7 +242,8 @@ def schema_engine(url: str) -> AsyncEngine:
     # Both must be said before the transaction begins. By the second, a table that is renamed in
     # the place of one that was dropped is not looked for in the views meanwhile.
     references = ("foreign_keys=OFF", "legacy_alter_table=ON")
-    return _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE", references=references)
+    begin = "BEGIN IMMEDIATE" if changes else "BEGIN"
+    return _sqlite_engine(url, size=1, begin=begin, references=references)
 
 
 def sqlite_file(url: str) -> Path | None:

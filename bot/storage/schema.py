@@ -66,9 +66,9 @@ def problem(found: str | None) -> str:
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
+async def _connected(url: str, *, changes: bool = False) -> AsyncIterator[AsyncConnection]:
     """Give a connection in one transaction, committed when the block ends well."""
-    engine = database.schema_engine(url)
+    engine = database.schema_engine(url, changes=changes)
     try:
         async with engine.begin() as connection:
             yield connection
@@ -102,7 +102,7 @@ async def migrate(url: str, target: str = "head", scripts: Path = SCRIPTS) -> No
 
     Raises :class:`SchemaError` when it was written by a newer version of the program.
     """
-    async with _connected(url) as connection:
+    async with _connected(url, changes=True) as connection:
         await connection.run_sync(_migrate, target, scripts)
 
 

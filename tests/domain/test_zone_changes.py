@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from bot.domain.schedule import plan
 from bot.domain.times import changes, fingerprint, to_utc
+from tests.faults.record import proved
 
 from .samples import QUIET, crowded, done
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.faults.test_kills import Story, fill, running_story
+from tests.faults.process import Story, fill, running_story
+from tests.faults.record import proved
 
 log = logging.getLogger(__name__)
 
@@ -190,13 +191,14 @@ async def test_backups_under_load_hold_every_row_and_come_back_held(
         assert await story.stops() == 0
         figures: dict[str, int | float | str] = {
             "backups": BACKUPS,
-            "rows_looked_for": checked,
-            "rows_missing": 0,
-            "waited_in_the_restored_one": len(waited),
-            "sent_while_held": 0,
+            "rows looked for": checked,
+            "rows missing": 0,
+            "waited in the restored one": len(waited),
+            "sent while held": 0,
             "seed": SEED,
         }
         log.warning("backups under load: %s", figures)
+        proved("backups", figures, chosen_database_url)
 
 
 def kept_in(folder: Path, name: str) -> Path:

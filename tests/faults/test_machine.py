@@ -4,6 +4,7 @@ CI lives through a few short orders, the same each time; the full form is ``make
 """
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -11,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.stateful import (
@@ -74,7 +75,6 @@ class Life:
         self.telegram = LocalTelegram(now=self.clock.now)
         self.others: set[asyncio.Task[object]] = set()
         self.patients: dict[str, Actor] = {}
-        self.pressed_at: datetime | None = None
         self.clinic: Clinic
 
     async def begins(self) -> None:
@@ -116,6 +116,8 @@ class Life:
         await running.application.shutdown()
         await running.bot.shutdown()
         await running.deps.database.close()
+        # A connection that was cut off in the middle holds its lock until nobody knows it.
+        gc.collect()
         self.telegram.faults.clear()
         self.clinic.rehearsal = replace(self.clinic.rehearsal, app=await self._started())
 
@@ -172,11 +174,13 @@ class Life:
 
     async def reports(self, name: str) -> None:
         """The danger button under the chat."""
-        self.pressed_at = self.clinic.now
+        pressed_at = self.clinic.now
+        # Whoever said no, or moved to another account, is no patient and reads the numbers only.
+        known = await self.clinic.member(self.patients[name])
         await self.patients[name].says("Something is wrong")
         async with self.clinic.rehearsal.app.deps.database.read() as session:
             alerts = (await session.exec(select(Alert.opened_at))).all()
-        assert any(at >= self.pressed_at - SAME_TAP for at in alerts), "a report is no alert"
+        assert not known or any(at >= pressed_at - SAME_TAP for at in alerts), "no alert"
 
     async def check(self) -> None:
         """What must hold after every step."""
@@ -391,6 +395,8 @@ def test_in_any_order_what_must_hold_holds(
             deadline=None,
             database=InMemoryExampleDatabase(),
             suppress_health_check=list(HealthCheck),
+            # A step takes real seconds: a shorter order is not worth the hours it takes to find.
+            phases=[Phase.generate],
         ),
     )
     figures = {

@@ -153,13 +153,8 @@ class Instance:
     log_file: str
 
     async def starts(self, *, listens: bool = False, **settings: str) -> None:
-        await self.story.starts(
-            self.log_file,
-            listens=listens,
-            HTTP_BIND=self.at,
-            LOG_LEVEL="INFO",
-            **settings,
-        )
+        log_file, settings = self.log_file, {"HTTP_BIND": self.at, "LOG_LEVEL": "INFO", **settings}
+        await self.story.starts(log_file, quickly=False, listens=listens, **settings)
 
     async def says(self, wanted: set[str | None], within_s: float = 30) -> float:
         """Wait until its page names one of these troubles (none: all is well); how long it took."""

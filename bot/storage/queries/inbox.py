@@ -45,11 +45,16 @@ def add(
 
 
 async def waiting(
-    session: AsyncSession, *, limit: int, busy: Collection[int | None] = ()
+    session: AsyncSession,
+    *,
+    limit: int,
+    busy: Collection[int | None] = (),
+    since: datetime | None = None,
 ) -> list[tuple[int, int | None]]:
     """Return ``(update_id, chat_id)`` of updates not handled yet, in Telegram's order.
 
-    Chats in ``busy`` are left out, so that one that never stops talking hides nobody else.
+    Chats in ``busy`` are left out, so that one that never stops talking hides nobody else; and so
+    is what was received before ``since``.
     """
     chats = {chat for chat in busy if chat is not None}
     statement = (
@@ -61,6 +66,8 @@ async def waiting(
         .order_by(col(Update.update_id))
         .limit(limit)
     )
+    if since is not None:
+        statement = statement.where(col(Update.received_at) >= since)
     if None in busy:
         statement = statement.where(col(Update.chat_id).is_not(None))
     found = await session.exec(statement)

@@ -17,7 +17,12 @@ async def expired(session: AsyncSession, since: datetime | None = None) -> int:
     statement = (
         select(func.count())
         .select_from(Reminder)
-        .where(Reminder.state == ReminderState.EXPIRED, Reminder.reason == Reason.TOO_LATE)
+        .where(
+            Reminder.state == ReminderState.EXPIRED,
+            Reminder.reason == Reason.TOO_LATE,
+            # What was past when its visit was booked was never to be sent.
+            col(Reminder.final_at) > col(Reminder.created_at),
+        )
     )
     if since is not None:
         statement = statement.where(col(Reminder.final_at) >= since)

@@ -428,7 +428,11 @@ async def missed_checks(
 
 # In the very words of the index ``reminder_unlisted``.
 _UNLISTED = text("reminder.state IN ('expired', 'undelivered') AND reminder.listed_at IS NULL")
-_FOR_THE_LIST = col(Reminder.reason).in_([Reason.TOO_LATE, Reason.UNCONFIRMED])
+_FOR_THE_LIST = and_(
+    col(Reminder.reason).in_([Reason.TOO_LATE, Reason.UNCONFIRMED]),
+    # What was past when its visit was booked was never to be sent.
+    col(Reminder.final_at) > col(Reminder.created_at),
+)
 
 
 async def anything_unlisted(session: AsyncSession) -> bool:
