@@ -11,11 +11,13 @@ import os
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from bot.clock import FARTHEST
 from bot.demo.people import Person
@@ -72,17 +74,24 @@ class Machine:
         now = deps.clock.now() + self.ahead
         person = self.story.telegram.person(f"Patient {len(self.patients)}")
         self.patients.append(person)
-        async with deps.database.write() as session:
-            clinic = await people.the_clinic(session)
-            assert clinic is not None
-            (doctor,) = await people.practitioners(session, clinic.id or 0)
-            await add_patient(session, deps, person, doctor, now)
-        # Nobody rings a bell for another process: it looks by itself when something is due.
+        while True:
+            # Two processes write to one file here: on a busy machine one may wait in vain.
+            with suppress(OperationalError):
+                async with deps.database.write() as session:
+                    clinic = await people.the_clinic(session)
+                    assert clinic is not None
+                    (doctor,) = await people.practitioners(session, clinic.id or 0)
+                    await add_patient(session, deps, person, doctor, now)
+                # Nobody rings a bell for another process: it looks itself when something is due.
+                return
 
     async def release(self) -> None:
         """The operator says that the time is right."""
-        async with self.story.deps.database.write() as session:
-            await holding.end(session)
+        while True:
+            with suppress(OperationalError):
+                async with self.story.deps.database.write() as session:
+                    await holding.end(session)
+                return
 
     async def settles(self) -> None:
         """Nothing is due any more, or all that is due is held."""

@@ -4,7 +4,12 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from datetime import timedelta
 from pathlib import Path
 
@@ -248,6 +253,66 @@ async def test_a_full_database_holds_no_safety_text_back(story: Clinic) -> None:
     assert told(ben) == 0
     assert [row["state"] for row in await story.rows(RECORDS)] == ["sent"]
     assert len(await story.rows("SELECT * FROM v_alert")) == 1
+
+
+@asynccontextmanager
+async def read_only(clinic: Clinic, _file: Path) -> AsyncIterator[None]:
+    """Nothing may be written, as on a file system that was mounted anew after an error."""
+    await pragma(clinic, "query_only = ON")
+    yield
+    # Past the beginning of a transaction, which is refused by now.
+    async with clinic.rehearsal.app.deps.database._writer.connect() as connection:
+        raw = await connection.get_raw_connection()
+        assert raw.driver_connection is not None
+        await raw.driver_connection.execute("PRAGMA query_only = OFF")
+
+
+@asynccontextmanager
+async def a_damaged_page(clinic: Clinic, file: Path) -> AsyncIterator[None]:
+    """The page that the inbox begins with holds what nobody wrote."""
+    size = await pragma(clinic, "page_size")
+    with sqlite3.connect(file) as other:
+        ((page,),) = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'inbox'")
+        # Busy while anybody reads: then the log would still hold the page.
+        while other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            continue
+    other.close()
+    at = (page - 1) * size
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        sound = opened.read(size)
+        opened.seek(at)
+        opened.write(b"\xa5" * size)
+    # What it has read before it would go on to believe.
+    await pragma(clinic, "shrink_memory")
+    yield
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        opened.write(sound)
+    await pragma(clinic, "shrink_memory")
+
+
+@SQLITE
+@pytest.mark.parametrize("damage", [read_only, a_damaged_page])
+async def test_a_database_that_takes_nothing_leaves_the_bot_up_and_says_so(
+    story: Clinic, tmp_path: Path, damage: Callable[..., AbstractAsyncContextManager[None]]
+) -> None:
+    ana, ben, running_ = story.ana, story.ben, story.rehearsal.app
+    await story.enroll(ana)
+    async with damage(story, tmp_path / "aftercare.db"):
+        ana.news()
+        await ben.person.says("Hello?")
+        await ana.person.presses("Something is wrong")
+        await ana.person.hears(NOT_SAVED)
+        await looked_at(story)
+        # Telegram keeps both: the offset has not moved past what could not be stored.
+        assert len(story.rehearsal.telegram.updates.waiting) == 2
+        assert running_.signs().trouble == "storage"
+        assert len(ana.news()) == 1
+    await story.settle()
+    assert running_.signs().trouble is None
+    assert len(await story.rows("SELECT * FROM v_alert")) == 1
+    assert "I am telling Nour now." in ana.last_message
 
 
 @SQLITE
