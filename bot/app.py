@@ -30,7 +30,7 @@ from bot.outgoing import catalogue, sender
 from bot.outgoing.pace import CHAT_BURST, Pace
 from bot.outgoing.texts import Texts
 from bot.services import clinic as clinics
-from bot.services import outages, zone_data
+from bot.services import holding, outages, zone_data
 from bot.services.delivery import SENDERS, Delivery
 from bot.services.deps import Bells, Deps, new_ref
 from bot.services.timekeeping import Timekeeper
@@ -255,6 +255,8 @@ class App:
         elif await self.delivery.anything_in_the_air():
             # Whoever sends it may be alive, and have lost the database without noticing yet.
             await asyncio.sleep(self.deps.database.grace_s)
+        async with self.deps.database.write() as session:
+            await holding.set_updates_aside(session)
         self.ends.append(asyncio.ensure_future(self._keep_database()))
         if web and self._web is None:
             await self._serve()

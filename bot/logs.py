@@ -35,6 +35,8 @@ _FIELDS = (
     "kind",
     "job",
     "address",
+    "seconds",
+    "zone",
 )
 
 

@@ -150,6 +150,8 @@ async def _hold(copy: Database, now: datetime) -> datetime | None:
             # A backup of a database that was held itself: its doubts are older.
             made = min(made, before.backup_at)
         await holding.end(session)
+        # Of this backup, and of no copy that another program makes of what is restored.
+        await vitals.forget(session, (BACKUP_AT,))
         await holding.hold(session, Why.RESTORED, now, backup_at=made)
     return made
 
@@ -172,7 +174,7 @@ async def _restore_dump(options: Settings, source: Path, keys: vault.Vault) -> R
         raise BackupError("DATABASE_URL leads to tables that are not of this program")
     made = _made_at(signs)
     now = SystemClock().now()
-    held = holding.signs(Why.RESTORED, now, backup_at=made)
+    held = holding.signs(Why.RESTORED, now, backup_at=made) | {BACKUP_AT: ""}
     await asyncio.to_thread(dumps.restore, options.database, source, held, holding.ABOVE)
     # It is held already; an older schema only keeps the bot from starting.
     await schema.migrate(options.database)

@@ -30,6 +30,7 @@ _BLIP_S = 10.0
 _CAUSES = {
     "unreachable": Cause.UNREACHABLE,
     "stalled": Cause.UNREACHABLE,
+    "flood": Cause.UNREACHABLE,
     "webhook_failing": Cause.UNREACHABLE,
     "refused": Cause.REFUSED,
     "InvalidToken": Cause.REFUSED,

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from typing import Any
 
 from bot.incoming.telegram_http import PollError, Source
 
@@ -14,12 +16,17 @@ _PAUSE_S = 1.0
 _CONFLICT = "conflict"
 
 
+def _numbers(updates: Sequence[dict[str, Any]]) -> set[int]:
+    return {number for update in updates if isinstance(number := update.get("update_id"), int)}
+
+
 class Alone:
     """Finds out whether another instance polls: one with a copy of our data, or with none of it.
 
     Telegram refuses the older of two polls. So whoever comes second asks at once, which ends the
     long poll of the other, and then waits in a poll of its own: the other comes back within
     seconds, and that poll is refused. The one that was there first only starts its poll again.
+    Where updates wait no poll is long; then one that is gone tells of the other, who confirmed it.
     """
 
     def __init__(
@@ -55,12 +62,17 @@ class Alone:
         """Return why this bot does not poll yet; empty when it was alone all the while."""
         loop = asyncio.get_running_loop()
         try:
-            await self._source.updates(None, wait_s=0)
+            waits = _numbers(await self._source.updates(None, wait_s=0))
             ends_s = loop.time() + self._listen_s
             while (left_s := ends_s - loop.time()) > 0:
-                if await self._source.updates(None, wait_s=max(1, round(left_s))):
-                    # What waits is handed over at once; the other has had no time to come back.
+                found = _numbers(await self._source.updates(None, wait_s=max(1, round(left_s))))
+                if waits - found:
+                    # We confirm nothing, so somebody else did.
+                    return _CONFLICT
+                if found:
+                    # What waits is handed over at once, and nobody had time to be refused.
                     await asyncio.sleep(_PAUSE_S)
+                waits = found
         except PollError as error:
             return error.kind
         return ""

@@ -92,10 +92,11 @@ class Inbox:
         """Give each chat that waits its worker; say whether more may wait than one look took."""
         async with self._deps.database.read() as session:
             held = await holding.held(session)
-            # What a restored database had not handled yet may have been by the one that was lost.
-            since = held.since if held and held.why is holding.Why.RESTORED else None
             waiting = await inbox.waiting(
-                session, limit=_BATCH, busy=self._chats.keys(), since=since
+                session,
+                limit=_BATCH,
+                busy=self._chats.keys(),
+                aside=held.updates if held else (),
             )
         chats: dict[int | None, list[int]] = {}
         for update_id, chat_id in waiting:

@@ -21,6 +21,7 @@ _GRACE_S = 15.0
 _CLOSE_WITHIN_S = 5.0
 ALLOWED = ["message", "edited_message", "callback_query", "my_chat_member"]
 _FLOOD_WAIT_S = 5.0
+_LONGEST_FLOOD_S = 300.0
 
 
 class PollError(RuntimeError):
@@ -106,7 +107,9 @@ def _refusal(status: int, answer: bytes) -> PollError:
         return PollError("conflict")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         try:
-            wait_s = float(json.loads(answer)["parameters"]["retry_after"])
+            asked_s = float(json.loads(answer)["parameters"]["retry_after"])
+            # However long it asks for: whoever is deaf for longer hears no danger.
+            wait_s = min(max(asked_s, 0.0), _LONGEST_FLOOD_S)
         except (ValueError, KeyError, TypeError):
             wait_s = _FLOOD_WAIT_S
         return PollError("flood", wait_s)

@@ -27,6 +27,8 @@ READ_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
 _PROBE_TIMEOUT_S = 5.0
 _FLOOD_WAIT = timedelta(seconds=5)
+# Waits of hours were seen; what is beyond a day is no answer of Telegram.
+_LONGEST_FLOOD = timedelta(days=1)
 _NOT_MODIFIED = "message is not modified"
 _GONE = (
     "message to edit not found",
@@ -162,8 +164,9 @@ def classify(error: TelegramError, *, target: int | None = None) -> Outcome:
     match error:
         case RetryAfter():
             wait = error.retry_after
-            seconds = wait if isinstance(wait, timedelta) else timedelta(seconds=wait)
-            return NotSent(wait=seconds, flood=True)
+            seconds = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
+            longest_s = _LONGEST_FLOOD.total_seconds()
+            return NotSent(timedelta(seconds=min(max(seconds, 0.0), longest_s)), flood=True)
         case ChatMigrated():
             return NeverWill(Reason.CHAT_NOT_FOUND)
         case Forbidden():

@@ -28,6 +28,8 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     person's, or names nothing, is stale.
     """
     message = await outbox.message_by_ref(turn.session, message_ref)
+    if message is None and await _of_a_lost_message(turn, key):
+        return
     if message is None or message.chat_id != turn.account.id or message.patient_id is None:
         raise StaleButton
     patient = await people.patient(turn.session, message.patient_id)
@@ -48,6 +50,18 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     if follow is None:
         raise StaleButton
     await follow(turn, whole, row, step)
+
+
+async def _of_a_lost_message(turn: Turn, key: str) -> bool:
+    """Answer a sign of danger under a message that a restored database does not know.
+
+    Its buttons are on the patient's phone all the same. Says whether it was one.
+    """
+    if key not in DANGER or turn.patient is None:
+        return False
+    await reports.say_told(turn, turn.patient, "patient/urgent", urgent=True)
+    await reports.raise_alert(turn, turn.patient, Level.URGENT, "something_wrong")
+    return True
 
 
 def _lead_row(whole: Situation, rows: Sequence[Reminder], key: str) -> Reminder:

@@ -266,7 +266,8 @@ class Delivery:
     ) -> dict[int, tuple[int, int]]:
         """Return what left for each patient within the window of the fuse."""
         patients = {row.patient_id or 0 for row in rows if row.practitioner_id is None}
-        return await outbox.reached_since(session, patients - {0}, now - rules.FUSE_WINDOW)
+        since = now - rules.FUSE_WINDOW
+        return await outbox.reached_since(session, patients - {0}, since, now)
 
     def _fuse_blows(self, row: Message, reached: Mapping[int, tuple[int, int]]) -> bool:
         """Say whether a patient has had so much within the hour that no more goes now."""

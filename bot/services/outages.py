@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.domain.states import Lane
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import outbox
+from bot.services import holding, outbox
 from bot.services.apart import alone
 from bot.services.deps import Deps, new_ref
 from bot.storage.database import Priority
@@ -34,6 +34,9 @@ async def in_touch(session: AsyncSession, now: datetime, *, again: bool) -> None
 
     Only then is the time since the last one an outage: a long poll that waits is no silence.
     """
+    held = await holding.held(session)
+    # By a clock that is in doubt nobody can say how long it was.
+    again = again and not (held is not None and held.why is holding.Why.CLOCK)
     last = await vitals.get_instant(session, LAST_POLL_OK) if again else None
     if last is not None and now - last >= _NOTABLE:
         log.warning(
@@ -78,6 +81,10 @@ async def _tell_some(session: AsyncSession, now: datetime) -> tuple[int, bool]:
     outage = waiting[0]
     since = datetime.fromisoformat(str(outage["from"]))
     until = datetime.fromisoformat(str(outage["until"]))
+    if until - now > _NOTABLE:
+        # The clock was ahead when it was noted, and was set right: it never was.
+        await vitals.put(session, _TELL, json.dumps(waiting[1:]))
+        return 0, len(waiting) > 1
     if outage["told"] is None:
         await _tell_team(session, since, until, now)
     after = int(outage["told"] or 0)

@@ -1,11 +1,13 @@
 """Ending a hold: what may have been sent already, what an operator is shown, what becomes of it."""
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain import rules
@@ -14,8 +16,10 @@ from bot.domain.states import Lane, Reason
 from bot.services import dispatch, holding, settling, situation
 from bot.services.holding import Held, Why
 from bot.services.situation import Situation
-from bot.storage.queries import outbox, plans, vitals
+from bot.storage.queries import outbox, people, plans, vitals
 from bot.storage.tables import Message, Reminder
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +27,10 @@ class _Step:
     """A reminder that fell due, and what its plan says of it."""
 
     row: Reminder
-    whole: Situation
+    patient_ref: str
+    day: str
     # What it ends as at release; nothing when it goes, or goes on waiting.
     over: Reason | None
-
-    @property
-    def day(self) -> str:
-        due_at = self.row.due_at
-        return "" if due_at is None else f"{due_at.astimezone(self.whole.clinic_zone):%Y-%m-%d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Review:
         days = Counter((step.day, step.row.step, step.over is None) for step in self.steps)
         kinds = Counter((_kind(row), True) for row in self.again)
         kinds.update((_kind(row), False) for row in self.over)
-        refs = {step.whole.patient.ref for step in self.steps}
+        refs = {step.patient_ref for step in self.steps}
         saved = self.held.backup_at
         return {
             "why": self.held.why.value,
@@ -80,20 +80,65 @@ async def review(session: AsyncSession, now: datetime, *, lock: bool = False) ->
     # What fell due since the restore was held here: nobody has sent that.
     until = held.since if held.why is Why.RESTORED else now
     rows = await plans.fell_due(session, until)
-    wholes = await situation.read_all(session, {row.patient_id for row in rows}, lock=lock)
+    wholes = await _situations(session, {row.patient_id for row in rows}, lock=lock)
+    steps = []
+    for row in rows:
+        step = await _judged(session, held, row, wholes.get(row.patient_id), now)
+        if step is not None:
+            steps.append(step)
     if held.why is Why.CLOCK:
-        late = [_Step(row, wholes[row.patient_id], _too_late(row, now)) for row in rows]
-        return Review(held, now, late, (), ())
-    steps = [
-        _Step(row, whole, _no_more(whole, row, now))
-        for row in rows
-        if _would_have_gone(whole := wholes[row.patient_id], row)
-    ]
+        return Review(held, now, steps, (), ())
     again: list[Message] = []
     over: list[Message] = []
     for message in await outbox.open_up_to(session, held.above):
         (again if await _goes_again(session, message, now) else over).append(message)
     return Review(held, now, steps, again, over)
+
+
+async def _situations(
+    session: AsyncSession, patient_ids: Collection[int], *, lock: bool
+) -> dict[int, Situation]:
+    """Return what can be read of these patients; who cannot be must hold up nobody else."""
+    try:
+        return await situation.read_all(session, patient_ids, lock=lock)
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        log.warning("patients are read one by one", extra={"action": "release_alone"})
+    found = {}
+    for patient_id in patient_ids:
+        try:
+            found[patient_id] = await situation.read(session, patient_id, lock=lock)
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            log.exception("a patient cannot be read", extra={"action": "release_failed"})
+    return found
+
+
+async def _judged(
+    session: AsyncSession, held: Held, row: Reminder, whole: Situation | None, now: datetime
+) -> _Step | None:
+    """Return what becomes of a step that fell due; nothing when it would never have gone.
+
+    What cannot be judged does not go once more: its practitioner is told.
+    """
+    try:
+        if whole is not None:
+            due_at = row.due_at or now
+            day = f"{due_at.astimezone(whole.clinic_zone):%Y-%m-%d}"
+            ref = whole.patient.ref
+            if held.why is Why.CLOCK:
+                return _Step(row, ref, day, _too_late(row, now))
+            if not _would_have_gone(whole, row):
+                return None
+            return _Step(row, ref, day, _no_more(whole, row, now))
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        log.exception("a step cannot be judged", extra={"action": "release_failed"})
+    patient = await people.patient(session, row.patient_id)
+    return _Step(row, patient.ref, f"{row.due_at or now:%Y-%m-%d}", Reason.UNCONFIRMED)
 
 
 def _too_late(row: Reminder, now: datetime) -> Reason | None:
@@ -129,10 +174,16 @@ async def _goes_again(session: AsyncSession, row: Message, now: datetime) -> boo
     if row.maybe_copies > 0 and not until_it_arrives:
         # What waited was the one repeat.
         return False
-    whole = None
-    if row.visit_id is not None and row.patient_id is not None and row.practitioner_id is None:
-        whole = await situation.read(session, row.patient_id)
-    return not isinstance(await dispatch.may_leave(session, row, whole, now), Drop)
+    try:
+        whole = None
+        if row.visit_id is not None and row.patient_id is not None and row.practitioner_id is None:
+            whole = await situation.read(session, row.patient_id)
+        return not isinstance(await dispatch.may_leave(session, row, whole, now), Drop)
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        log.exception("a message cannot be judged", extra={"action": "release_failed"})
+        return until_it_arrives
 
 
 async def release(session: AsyncSession, now: datetime) -> Review | None:

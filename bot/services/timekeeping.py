@@ -63,7 +63,8 @@ class Timekeeper:
     async def _doubted(self) -> None:
         ahead = self._deps.clock.doubted()
         async with self._deps.database.write(Priority.RESULT) as session:
-            if await holding.held(session) is None:
+            held = await holding.held(session)
+            if held is None:
                 if self._holds:
                     self._holds = False
                     self._deps.clock.believe()
@@ -76,7 +77,10 @@ class Timekeeper:
                     "the clock was set far ahead; sending is held",
                     extra={"action": "clock_held", "seconds": int(ahead.total_seconds())},
                 )
-            self._holds = True
+                self._holds = True
+            elif held.why is Why.CLOCK:
+                self._holds = True
+            # Else it is held for another reason, whose release says nothing about the clock.
 
     async def _set(self, stepped: timedelta) -> None:
         log.warning(

@@ -24,6 +24,7 @@ TEXTS = "practitioner/trouble_"
 # A send that is only slow is confirmed by then.
 _SLOW = timedelta(seconds=60)
 _LAST_TICK = "last_tick_at"
+_OF_A_RESTORE = frozenset({Cause.EXPIRED, Cause.GAP})
 _TO_LOOK_AT = frozenset({Cause.EXPIRED, Cause.UNCONFIRMED, Cause.GAP, Cause.DATABASE})
 
 
@@ -34,12 +35,13 @@ async def raise_(
 
     Instants among ``values`` are written by the clinic's clock: ``since_at`` is now unless given,
     ``until_at`` the moment when the message leaves. One of the cause that could not leave yet
-    speaks for both: its count grows, its beginning stays. After a restore nobody is told: whoever
-    restored knows.
+    speaks for both: its count grows, its beginning stays. Of what a restore brings with it nobody
+    is told while it is held: whoever restored knows.
     """
     clinic = await people.the_clinic(session)
     held = await holding.held(session)
-    if clinic is None or (held is not None and held.why is holding.Why.RESTORED):
+    restored = held is not None and held.why is holding.Why.RESTORED
+    if clinic is None or (restored and cause in _OF_A_RESTORE):
         return False
     template = f"practitioner/trouble_{cause}"
     written = _written(clinic, {"since_at": now, **(values or {})}, now)
@@ -55,7 +57,8 @@ async def raise_(
         leads = await team.leads(session, clinic.id or 0)
         for lead in leads:
             # One that had to wait may have left only now, though it was queued long ago.
-            if await queries.said_since(session, lead.telegram_id or 0, template, now - EVERY):
+            chat_id = lead.telegram_id or 0
+            if await queries.said_between(session, chat_id, template, now - EVERY, now):
                 return False
         for lead in leads:
             told += await _tell(session, lead, template, written, cause, now, clinic.language)
@@ -70,7 +73,7 @@ async def raise_counted(session: AsyncSession, now: datetime) -> None:
     What was counted before is kept, not when: a row that commits late is never passed over.
     """
     expired = await ledger.expired(session)
-    ended, unsure = await ledger.unsure_danger(session, now - _SLOW)
+    ended, unsure = await _unsure(session, now)
     for cause, total, open_now in (
         (Cause.EXPIRED, expired, 0),
         (Cause.UNCONFIRMED, ended, unsure),
@@ -84,12 +87,18 @@ async def raise_counted(session: AsyncSession, now: datetime) -> None:
 
 async def anything_new(session: AsyncSession, now: datetime) -> bool:
     """Say whether the ledger shows what the leads may have to be told of."""
-    ended, unsure = await ledger.unsure_danger(session, now - _SLOW)
+    ended, unsure = await _unsure(session, now)
     return (
         unsure > 0
         or await ledger.expired(session) != await _counted(session, Cause.EXPIRED)
         or ended != await _counted(session, Cause.UNCONFIRMED)
     )
+
+
+async def _unsure(session: AsyncSession, now: datetime) -> tuple[int, int]:
+    """Return how many urgent messages to the team ended unsent, and wait in doubt unheld."""
+    held = await holding.held(session)
+    return await ledger.unsure_danger(session, now - _SLOW, above=held.above if held else 0)
 
 
 async def last_tick_at(session: AsyncSession) -> datetime | None:

@@ -1,8 +1,7 @@
 """What was not sent: handed to whoever treats the patient, and listed for thirty days."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -30,6 +29,16 @@ _LAST_PAGE = 10_000
 _NAME = 24
 
 
+@dataclass(slots=True)
+class _List:
+    """What one practitioner is told: how much it is, and its beginning."""
+
+    practitioner: Practitioner
+    steps: int = 0
+    patients: int = 0
+    first: list[Reminder] = field(default_factory=list)
+
+
 async def hand_over(deps: Deps, now: datetime) -> int:
     """Tell practitioners what was not sent to their patients; return to how many steps that came.
 
@@ -38,52 +47,50 @@ async def hand_over(deps: Deps, now: datetime) -> int:
     async with deps.database.read() as session:
         if not await plans.anything_unlisted(session):
             return 0
+    count = 0
     async with deps.database.write(Priority.PLAN) as session:
         await plans.list_unseen(session, now)
-        listed: dict[int, list[Reminder]] = defaultdict(list)
-        told: dict[int, Practitioner] = {}
+        lists: dict[int, _List] = {}
         for treating in await plans.practitioners_to_hand_over_to(session):
             responders = await team.responders_for(session, treating)
             waits = [
                 await queries.waits(session, each.id or 0, LIST)
                 for each in responders
-                if each.id not in told
+                if each.id not in lists
             ]
             if not responders or any(waits):
                 continue
-            rows = await plans.hand_over(session, treating.id or 0, now)
+            steps, patients, first = await plans.hand_over(
+                session, treating.id or 0, now, first=_LINES
+            )
+            count += steps
             for each in responders:
-                told[each.id or 0] = each
-                listed[each.id or 0] += rows
-        for practitioner_id, rows in listed.items():
-            await _tell(session, deps, told[practitioner_id], rows, now)
+                one = lists.setdefault(each.id or 0, _List(each))
+                one.steps += steps
+                one.patients += patients
+                one.first += first
+        for one in lists.values():
+            await _tell(session, deps, one, now)
     deps.bells.outbox.set()
-    count = len({row.id for rows in listed.values() for row in rows})
     if count:
         log.warning("steps were not sent", extra={"action": "unsent_listed", "count": count})
     return count
 
 
-async def _tell(
-    session: AsyncSession,
-    deps: Deps,
-    practitioner: Practitioner,
-    rows: Sequence[Reminder],
-    now: datetime,
-) -> None:
-    clinic = await people.clinic(session, practitioner.clinic_id)
-    first = sorted(rows, key=lambda row: (not row.safety, row.due_at or now))[:_LINES]
-    more = len(rows) - len(first)
+async def _tell(session: AsyncSession, deps: Deps, one: _List, now: datetime) -> None:
+    clinic = await people.clinic(session, one.practitioner.clinic_id)
+    first = sorted(one.first, key=lambda row: (not row.safety, row.due_at or now))[:_LINES]
+    more = one.steps - len(first)
     form = deps.catalogue.label(clinic.language, "forms", "more")
     await outbox.to_practitioner(
         session,
-        practitioner,
+        one.practitioner,
         LIST,
         now,
         language=clinic.language,
         values={
-            "n_unsent": len(rows),
-            "n_patients": len({row.patient_id for row in rows}),
+            "n_unsent": one.steps,
+            "n_patients": one.patients,
             "unsent": [await _line(session, deps, clinic, row, now) for row in first],
             "more_unsent": form.format(count=more) if more else None,
         },

@@ -4,7 +4,7 @@ import json
 import logging
 from datetime import datetime, timedelta
 from functools import partial
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -41,9 +41,9 @@ async def look(deps: Deps, now: datetime) -> int:
         known: dict[str, str] = json.loads(await vitals.get(session, _KNOWN) or "{}")
     # What was read once is kept by the library, and by the very files that may have changed.
     ZoneInfo.clear_cache()
-    found = {name: fingerprint(ZoneInfo(name)) for name in sorted(names)}
+    found = {name: digest for name in sorted(names) if (digest := _digest(name))}
     moved = 0
-    for name in sorted(names):
+    for name in found:
         if name in known and known[name] != found[name]:
             moved += await _redate(deps, name, now)
     async with deps.database.write(Priority.PLAN) as session:
@@ -51,6 +51,15 @@ async def look(deps: Deps, now: datetime) -> int:
             await vitals.put(session, _KNOWN, json.dumps(found))
         await vitals.put_instant(session, _LOOKED, now)
     return moved
+
+
+def _digest(name: str) -> str:
+    try:
+        return fingerprint(ZoneInfo(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # Its patients cannot be planned for; everybody else's zones are looked at all the same.
+        log.exception("a time zone is not known here", extra={"action": "zone_data", "zone": name})
+        return ""
 
 
 async def _redate(deps: Deps, zone: str, now: datetime) -> int:

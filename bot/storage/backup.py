@@ -1,9 +1,9 @@
 """Copies of an SQLite database: made beside a running bot, looked at, put in the place of one."""
 
+import fcntl
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -25,16 +25,22 @@ class BackupError(RuntimeError):
 def new_file(target: Path) -> Iterator[Path]:
     """Give a file beside ``target`` that becomes it, whole and on disk, if the block ends well.
 
-    Mode 0600. Nothing is overwritten, and nothing is left of one that did not come to an end.
+    Mode 0600. Nothing is overwritten, and nothing is left of one that did not come to an end; what
+    a killed one has left is taken by the next of that name.
     """
     _refuse_taken(target)
+    growing = target.with_name(f".{target.name}.growing")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle = os.open(growing, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise BackupError(f"{target} cannot be written ({error.strerror})") from error
-    os.close(handle)
-    growing = Path(name)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise BackupError(f"{target} is being written by another backup") from error
+    try:
+        os.ftruncate(handle, 0)
         yield growing
         _refuse_taken(target)
         _to_disk(growing)
@@ -47,6 +53,7 @@ def new_file(target: Path) -> Iterator[Path]:
         for left in (growing, *(growing.with_name(growing.name + end) for end in _BESIDE)):
             left.unlink(missing_ok=True)
         growing.with_name(f"{growing.name}-journal").unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _refuse_taken(target: Path) -> None:
@@ -109,6 +116,8 @@ def stage(file: Path, staged: Path, progress: Progress) -> None:
         _copy(file, staged, progress)
         _check(staged)
     except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise BackupError(f"there is no room for the database in {staged.parent}") from error
         raise BackupError(f"{file} is no sound backup of an SQLite database ({error})") from error
 
 

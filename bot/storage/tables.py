@@ -259,6 +259,12 @@ class Message(SQLModel, table=True):
             sqlite_where=text("state IN ('queued', 'sending')"),
             postgresql_where=text("state IN ('queued', 'sending')"),
         ),
+        Index(
+            "message_danger_ended",
+            "queued_at",
+            sqlite_where=text("lane = 'danger' AND state IN ('unconfirmed', 'failed')"),
+            postgresql_where=text("lane = 'danger' AND state IN ('unconfirmed', 'failed')"),
+        ),
     )
 
 
@@ -286,6 +292,12 @@ class Reminder(SQLModel, table=True):
             "final_at",
             sqlite_where=text("state IN ('expired', 'undelivered') AND listed_at IS NULL"),
             postgresql_where=text("state IN ('expired', 'undelivered') AND listed_at IS NULL"),
+        ),
+        Index(
+            "reminder_expired",
+            "final_at",
+            sqlite_where=text("state = 'expired'"),
+            postgresql_where=text("state = 'expired'"),
         ),
     )
 

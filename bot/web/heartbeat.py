@@ -47,12 +47,13 @@ class Heartbeat:
             self._calling.cancel()
 
     async def _beat(self, http: httpx.AsyncClient) -> None:
-        if not await self._well():
-            return
         try:
+            if not await self._well():
+                return
             async with asyncio.timeout(_WITHIN_S):
                 (await http.get(self._url)).raise_for_status()
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+        except Exception as error:
+            # Whatever it is: who cannot be called well is not called, and asked again.
             if not self._fails:
                 log.warning(
                     "the heartbeat does not arrive",

@@ -196,7 +196,10 @@ async def fill(story: Story, patients: int, also: Collection[str] = ()) -> None:
         for number in range(max(2, patients // 5)):
             person = story.telegram.person(f"Practitioner {number}")
             story.practitioners.append(person)
-        rows = [await add_practitioner(session, each, now) for each in story.practitioners]
+        rows = [
+            await add_practitioner(session, each, now, "practitioner" if number else "lead")
+            for number, each in enumerate(story.practitioners)
+        ]
         for number in range(patients):
             person = story.telegram.person(f"Patient {number}")
             story.patients.append(person)

@@ -1,13 +1,13 @@
 """Sending that is held, a clock that was set, and what never gets too much: nothing goes unseen."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from bot.domain.rules import MOST_AN_HOUR, MOST_UNASKED_AN_HOUR
-from bot.domain.states import Lane, MessageState, Reason, ReminderState
+from bot.domain.states import Cause, Lane, MessageState, Reason, ReminderState
 from bot.jobs import JOBS, Alarm
-from bot.services import dispatch, holding, outbox
+from bot.services import dispatch, holding, outages, outbox, trouble
 from bot.services.holding import Why
 from bot.services.timekeeping import Timekeeper
 from bot.storage.queries import people
@@ -235,3 +235,78 @@ async def test_a_flood_wait_that_repeats_from_chat_to_chat_is_kept_by_all(sendin
     await sending.after(8)
     await sending.flow()
     assert [len(person.received) for person in crowd] == [1] * 30
+
+
+async def test_a_clock_hold_lets_danger_go_that_waited_before_it(sending: Post) -> None:
+    ana, patient = await sending.patient("Ana")
+    sending.telegram.faults.flood("sendMessage", 40, chat=ana.id)
+    numbers = await sending.queue(patient, Lane.DANGER)
+    await sending.pump()
+    sending.clock.jumps(A_MONTH)
+    await Timekeeper(sending.deps).look()
+    await sending.after(41)
+    assert (await sending.message(numbers)).state is SENT
+
+
+async def test_a_release_after_a_restore_says_nothing_about_the_clock(sending: Post) -> None:
+    keeper = Timekeeper(sending.deps)
+    await hold(sending)
+    before = sending.clock.now()
+    sending.clock.jumps(A_MONTH)
+    await keeper.look()
+    await release(sending)
+    await keeper.look()
+    async with sending.deps.database.read() as session:
+        held = await holding.held(session)
+    assert held is not None
+    assert held.why is Why.CLOCK
+    assert sending.clock.now() == before
+
+
+async def test_what_was_sent_by_a_clock_that_was_ahead_blows_no_fuse(sending: Post) -> None:
+    _, patient = await sending.patient("Ana")
+    keeper = Timekeeper(sending.deps)
+    sending.clock.jumps(timedelta(hours=20))
+    await crowded(sending, patient, Lane.CARE, MOST_UNASKED_AN_HOUR)
+    await sending.flow()
+    sending.clock.jumps(timedelta(hours=-20))
+    await keeper.look()
+    (fresh,) = await crowded(sending, patient, Lane.CARE, 1)
+    await sending.after(2)
+    assert (await sending.message(fresh)).state is SENT
+
+
+async def test_an_outage_by_a_clock_in_doubt_is_told_to_nobody(sending: Post) -> None:
+    ana, _ = await sending.patient("Ana")
+    now = sending.clock.now()
+
+    async def in_touch(moment: datetime) -> None:
+        async with sending.deps.database.write() as session:
+            await outages.in_touch(session, moment, again=True)
+
+    await in_touch(now)
+    await hold(sending, Why.CLOCK)
+    await in_touch(now + A_MONTH)
+    await release(sending)
+    # One that was noted before anybody doubted, and lies in what is the future again.
+    await in_touch(now)
+    await in_touch(now + A_MONTH)
+    assert await outages.tell(sending.deps, now) == 0
+    await sending.pump()
+    assert ana.received == []
+    await in_touch(now)
+    await in_touch(now + timedelta(hours=21))
+    assert await outages.tell(sending.deps, now + timedelta(hours=21)) == 1
+
+
+async def test_while_restored_the_leads_hear_of_todays_trouble_alone(sending: Post) -> None:
+    now = sending.clock.now()
+    await hold(sending)
+    told = {}
+    async with sending.deps.database.write() as session:
+        for cause in (Cause.GAP, Cause.EXPIRED, Cause.REFUSED):
+            values = {"how_many": 1, "until_at": now}
+            told[cause] = await trouble.raise_(session, cause, now, values)
+    assert told == {Cause.GAP: False, Cause.EXPIRED: False, Cause.REFUSED: True}
+    await sending.after(1)
+    assert "refused my key" in sending.nour.last_message.text

@@ -185,6 +185,7 @@ async def expire(watched: Hill, steps: int) -> None:
     """So many steps of a new patient are too late from now on."""
     post_ = watched.post
     _, patient = await post_.patient(f"Late {post_.clock.now()}")
+    post_.clock.passes(1)
     now = post_.clock.now()
     async with post_.deps.database.write() as session:
         rows = [
@@ -289,19 +290,19 @@ async def test_a_database_that_takes_nothing_is_told_when_it_does_again(watched:
     assert not watched.lookout.causes
 
 
-async def test_after_a_restore_nobody_is_told_and_under_a_clock_hold_they_are(
-    watched: Hill,
-) -> None:
+async def test_while_restored_what_the_restore_brings_is_told_to_nobody(watched: Hill) -> None:
     database, now = watched.post.deps.database, watched.post.clock.now()
+    await expire(watched, 2)
     async with database.write() as session:
         await holding.hold(session, holding.Why.RESTORED, now)
-    await watched.goes_on(60, trouble="refused")
+    await watched.goes_on(60)
     assert await watched.queued() == {}
+    await watched.goes_on(60, trouble="refused")
+    assert await watched.queued() == {"refused": 1}
     async with database.write() as session:
         await holding.end(session)
-        await holding.hold(session, holding.Why.CLOCK, now)
     await watched.goes_on(60)
-    assert await watched.queued() == {"refused": 1}
+    assert await watched.queued() == {"refused": 1, "expired": 1}
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ class HandClock(SystemClock):
         self._hand += delta
 
 
-async def add_practitioner(session: AsyncSession, person: Person, now: datetime) -> Practitioner:
+async def add_practitioner(
+    session: AsyncSession, person: Person, now: datetime, role: str = "lead"
+) -> Practitioner:
     """A practitioner who has opened their link."""
     person.started = person.chat_opened = True
     clinic = await people.the_clinic(session)
@@ -70,7 +72,7 @@ async def add_practitioner(session: AsyncSession, person: Person, now: datetime)
         ref=new_ref(),
         clinic_id=clinic.id or 0,
         telegram_id=person.id,
-        role="lead",
+        role=role,
         created_at=now,
     )
     sealed.write(session, row, {"name": person.first_name})

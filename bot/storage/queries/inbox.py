@@ -49,12 +49,12 @@ async def waiting(
     *,
     limit: int,
     busy: Collection[int | None] = (),
-    since: datetime | None = None,
+    aside: Collection[int] = (),
 ) -> list[tuple[int, int | None]]:
     """Return ``(update_id, chat_id)`` of updates not handled yet, in Telegram's order.
 
     Chats in ``busy`` are left out, so that one that never stops talking hides nobody else; and so
-    is what was received before ``since``.
+    are the updates ``aside``.
     """
     chats = {chat for chat in busy if chat is not None}
     statement = (
@@ -66,12 +66,18 @@ async def waiting(
         .order_by(col(Update.update_id))
         .limit(limit)
     )
-    if since is not None:
-        statement = statement.where(col(Update.received_at) >= since)
+    if aside:
+        statement = statement.where(col(Update.update_id).not_in(aside))
     if None in busy:
         statement = statement.where(col(Update.chat_id).is_not(None))
     found = await session.exec(statement)
     return [(update_id, chat_id) for update_id, chat_id in found.all()]
+
+
+async def received(session: AsyncSession) -> list[int]:
+    """Return the numbers of all updates that are not handled yet."""
+    found = await session.exec(select(Update.update_id).where(Update.state == UpdateState.RECEIVED))
+    return list(found.all())
 
 
 async def take(session: AsyncSession, update_id: int) -> Update | None:

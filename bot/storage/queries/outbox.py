@@ -26,8 +26,8 @@ _URGENCY = case(
 _PASSED_ON = case(
     (and_(col(Message.report).is_not(None), col(Message.template) != "alerts/report"), 1), else_=0
 )
-# In the very words of the index ``message_open``: with anything else SQLite reads every message
-# that was ever sent to find the few that wait.
+# In the very words of the index ``message_open``, and in its order: with anything else SQLite reads
+# every message that was ever sent to find the few that wait.
 _OPEN = text("message.state IN ('queued', 'sending')")
 _FIRST = aliased(Message)
 # The second of a pair waits for the first to be final.
@@ -151,7 +151,7 @@ async def bring_forward(session: AsyncSession, latest: datetime) -> None:
 
 
 async def reached_since(
-    session: AsyncSession, patient_ids: Collection[int], since: datetime
+    session: AsyncSession, patient_ids: Collection[int], since: datetime, until: datetime
 ) -> dict[int, tuple[int, int]]:
     """Return how many messages, danger aside, left for each patient, and how many of them unasked.
 
@@ -169,6 +169,8 @@ async def reached_since(
             col(Message.practitioner_id).is_(None),
             col(Message.lane) != Lane.DANGER,
             col(Message.sent_at) > since,
+            # What was sent by a clock that was ahead is no matter of the last hour.
+            col(Message.sent_at) <= until,
         )
         .group_by(col(Message.patient_id))
     )
@@ -246,12 +248,17 @@ async def count_said(session: AsyncSession, chat_id: int, template: str, since: 
     return found.one()
 
 
-async def said_since(session: AsyncSession, chat_id: int, template: str, since: datetime) -> bool:
-    """Say whether a message of this template left for the chat after ``since``."""
+async def said_between(
+    session: AsyncSession, chat_id: int, template: str, since: datetime, until: datetime
+) -> bool:
+    """Say whether a message of this template left for the chat after ``since``, by ``until``."""
     found = await session.exec(
         select(Message.id)
         .where(
-            Message.chat_id == chat_id, Message.template == template, col(Message.sent_at) > since
+            Message.chat_id == chat_id,
+            Message.template == template,
+            col(Message.sent_at) > since,
+            col(Message.sent_at) <= until,
         )
         .limit(1)
     )
@@ -263,7 +270,7 @@ async def waiting_of(session: AsyncSession, template: str) -> Sequence[Message]:
     found = await session.exec(
         select(Message)
         .where(_OPEN, Message.state == MessageState.QUEUED, Message.template == template)
-        .order_by(col(Message.id))
+        .order_by(col(Message.due_at), col(Message.id))
         .with_for_update(skip_locked=True)
     )
     return found.all()
@@ -326,7 +333,7 @@ async def left_sending(session: AsyncSession) -> Sequence[Message]:
     found = await session.exec(
         select(Message)
         .where(_OPEN, Message.state == MessageState.SENDING)
-        .order_by(col(Message.id))
+        .order_by(col(Message.due_at), col(Message.id))
     )
     return found.all()
 

@@ -471,18 +471,32 @@ async def practitioners_to_hand_over_to(session: AsyncSession) -> Sequence[Pract
 
 
 async def hand_over(
-    session: AsyncSession, practitioner_id: int, now: datetime
-) -> Sequence[Reminder]:
-    """Mark as listed what was not sent to this practitioner's patients; return it."""
+    session: AsyncSession, practitioner_id: int, now: datetime, *, first: int
+) -> tuple[int, int, Sequence[Reminder]]:
+    """Mark as listed what was not sent to this practitioner's patients.
+
+    Returns how many steps, of how many patients, and the ``first`` of them: safety, then by time.
+    """
     own = select(Patient.id).where(col(Patient.practitioner_id) == practitioner_id)
+    theirs = (_UNLISTED, col(Reminder.patient_id).in_(own))
+    counted = await session.exec(
+        select(func.count(), func.count(func.distinct(Reminder.patient_id))).where(*theirs)
+    )
+    steps, patients = counted.one()
     found = await session.exec(
+        select(Reminder)
+        .where(*theirs)
+        .order_by(col(Reminder.safety).desc(), col(Reminder.due_at), col(Reminder.id))
+        .limit(first)
+    )
+    rows = found.all()
+    await session.exec(
         update(Reminder)
-        .where(_UNLISTED, col(Reminder.patient_id).in_(own))
+        .where(*theirs)
         .values(listed_at=now)
-        .returning(Reminder)
         .execution_options(synchronize_session=False)
     )
-    return found.scalars().all()
+    return steps, patients, rows
 
 
 def _unsent(clinic_id: int, since: datetime) -> ColumnElement[bool]:

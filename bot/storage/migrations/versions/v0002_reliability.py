@@ -24,10 +24,27 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('expired', 'undelivered') AND listed_at IS NULL"),
         postgresql_where=sa.text("state IN ('expired', 'undelivered') AND listed_at IS NULL"),
     )
+    # What is counted every half minute, for as long as there is a bot.
+    op.create_index(
+        "reminder_expired",
+        "reminder",
+        ["final_at"],
+        sqlite_where=sa.text("state = 'expired'"),
+        postgresql_where=sa.text("state = 'expired'"),
+    )
+    op.create_index(
+        "message_danger_ended",
+        "message",
+        ["queued_at"],
+        sqlite_where=sa.text("lane = 'danger' AND state IN ('unconfirmed', 'failed')"),
+        postgresql_where=sa.text("lane = 'danger' AND state IN ('unconfirmed', 'failed')"),
+    )
 
 
 def downgrade() -> None:
     """Take both columns away."""
+    op.drop_index("message_danger_ended", "message")
+    op.drop_index("reminder_expired", "reminder")
     op.drop_index("reminder_unlisted", "reminder")
     op.drop_column("reminder", "listed_at")
     op.drop_column("reminder", "maybe_sent")

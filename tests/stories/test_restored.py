@@ -1,0 +1,51 @@
+"""Life with a restored database: what it does not know any more is on the phones all the same."""
+
+from sqlalchemy import text
+
+from bot.services import holding
+from bot.services.holding import Why
+from tests.cast import Clinic
+
+
+async def test_a_sign_of_danger_under_a_lost_message_reaches_the_team(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 10:00")
+    check = ana.find("Yes, I have one")
+    async with clinic.rehearsal.app.deps.database.write() as session:
+        # The backup was made before the check was sent.
+        await session.exec(text("UPDATE reminder SET message_id = NULL"))  # type: ignore[call-overload] # plain SQL
+        await session.exec(text("DELETE FROM message WHERE template LIKE '%d1%'"))  # type: ignore[call-overload] # plain SQL
+        await holding.hold(session, Why.RESTORED, clinic.now)
+    nour.news()
+    await ana.taps("Yes, I have one", check)
+    assert "112" in ana.last_message
+    assert "Reported:" in nour.news()[0]
+    # Any other button of a message that is not known is out of date, as ever.
+    await ana.taps("None of these", check)
+    assert "out of date" in ana.last_message
+
+
+async def test_updates_of_a_restored_database_wait_and_new_ones_do_not(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    running = clinic.rehearsal.app
+    async with running.deps.database.write() as session:
+        await holding.hold(session, Why.RESTORED, clinic.now)
+        await session.exec(  # type: ignore[call-overload] # plain SQL
+            text(
+                "UPDATE inbox SET state = 'received' WHERE update_id ="
+                " (SELECT max(update_id) FROM inbox WHERE state = 'handled')"
+            )
+        )
+        await holding.set_updates_aside(session)
+    nour.news()
+    await ana.person.presses("Something is wrong")
+    await ana.person.hears("112")
+    (waiting,) = await clinic.rows("SELECT count(*) AS n FROM v_update WHERE state = 'received'")
+    assert waiting["n"] == 1
+    async with running.deps.database.write() as session:
+        await holding.end(session)
+    await clinic.settle()
+    (waiting,) = await clinic.rows("SELECT count(*) AS n FROM v_update WHERE state = 'received'")
+    assert waiting["n"] == 0
