@@ -267,6 +267,8 @@ class App:
         # Data of time zones usually change with an update, and so with a start.
         await zone_data.look_again(self.deps)
         log.info("started", extra={"action": "started", "count": recovered})
+        if await self.held():
+            log.warning("sending is held until: aftercare release", extra={"action": "held"})
         loops: list[Callable[[], Awaitable[None]]] = [
             self.alarm.run,
             self.delivery.run,
@@ -282,6 +284,11 @@ class App:
         for loop in loops:
             self._tasks.append(asyncio.ensure_future(loop()))
         self._listening = asyncio.ensure_future(self._ears.run())
+
+    async def held(self) -> bool:
+        """Say whether sending is held until a release."""
+        async with self.deps.database.read() as session:
+            return await holding.held(session) is not None
 
     async def _stand_by(self, *, web: bool) -> None:
         """Wait until the process that has the database is gone; only the health pages answer."""

@@ -213,6 +213,8 @@ async def _serve(options: Settings) -> None:
                 f"@{running.bot.username} is running; health at http://{options.http_bind}/readyz",
                 err=True,
             )
+            if await running.held():
+                typer.echo("Sending is held; look and release: aftercare release", err=True)
             ends: set[asyncio.Future[Any]] = {stopping, *running.ends}
             for end in (await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED))[0]:
                 end.result()

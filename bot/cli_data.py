@@ -5,8 +5,10 @@ import json
 import sys
 import time
 from collections.abc import Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -17,7 +19,6 @@ from bot.app import StartError
 from bot.services.holding import Why
 from bot.services.releasing import Review
 from bot.settings import Settings
-from bot.storage.queries import vitals
 
 _TOLD_AFTER_S = 1.0
 _KEY_APART = (
@@ -49,12 +50,12 @@ class _Progress:
                 typer.echo("", err=True)
 
 
-def _sure(question: str, yes: bool) -> None:
-    """Ask on a terminal; a script must have said ``--yes``."""
+def _sure(question: str, yes: bool, instead: str) -> None:
+    """Ask on a terminal; a script must have said ``--yes``, and reads ``instead``."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise StartError("nobody can be asked here; look first, then say --yes")
+        raise StartError(f"nobody can be asked here; {instead}")
     if not typer.confirm(question, err=True):
         raise StartError("nothing was changed")
 
@@ -66,6 +67,8 @@ def backup(
     options = Settings()
     _run(upkeep.save(options, file, _Progress()))
     typer.echo(f"The database is saved in {file}.")
+    if not options.keys.is_file():
+        typer.echo(f"There is no key file {options.keys}: nobody can read this backup!", err=True)
     typer.echo(_KEY_APART.format(options.keys))
 
 
@@ -74,11 +77,14 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Put a backup in the place of the database; nothing that waits is sent until a release."""
-    _sure(f"Put {file} in the place of the present database, which is kept beside?", yes)
+    if not file.is_file():
+        raise StartError(f"there is no backup {file}")
+    question = f"Put {file} in the place of the present database, which is kept?"
+    _sure(question, yes, "to replace the database say --yes")
     done: upkeep.Restored = _run(upkeep.restore(Settings(), file, _Progress()))
     made = "at a time that it does not tell"
     if done.backup_at is not None:
-        made = vitals.as_text(done.backup_at)
+        made = local_time(done.backup_at, done.zone)
     typer.echo(f"The database is the one of the backup, made {made}.")
     if done.kept is not None:
         typer.echo(f"The one before is kept in {done.kept}.")
@@ -99,26 +105,34 @@ def release(
     if as_json:
         typer.echo(json.dumps(seen, indent=2))
         return
-    _show(seen)
-    _sure("Release?", yes)
+    _show(seen, found)
+    _sure("Release?", yes, "look with --json first, then say --yes")
     if _run(upkeep.release(Settings())) is None:
         raise StartError("somebody else has released it meanwhile")
-    typer.echo("Released.")
+    typer.echo("Released. What goes leaves within minutes, at night from the morning on; ")
+    typer.echo("for that a bot must be running: aftercare run")
 
 
-def _show(seen: dict[str, Any]) -> None:
+def local_time(moment: datetime, zone: ZoneInfo) -> str:
+    """Return an instant as the clinic's clocks on the wall show it."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
+
+
+def _show(seen: dict[str, Any], found: Review) -> None:
     console = Console(markup=False, highlight=False)
+    since = local_time(found.held.since, found.zone)
     restored = seen["why"] == Why.RESTORED.value
     if restored:
-        typer.echo(f"Sending is held since {seen['since']}, as a backup was restored.")
-        saved = seen["backup_at"] or "a time that it does not tell"
+        typer.echo(f"Sending is held since {since}, as a backup was restored.")
+        saved = "at a time that it does not tell"
+        if found.held.backup_at is not None:
+            saved = local_time(found.held.backup_at, found.zone)
         typer.echo(f"The backup was made {saved}. What fell due from then on until the restore, or")
         typer.echo("waited when it was made, may have been sent by the database that was lost.")
     else:
-        typer.echo(f"Sending is held since {seen['since']}, as the clock has jumped.")
-        typer.echo(
-            f"It is {seen['now']} by this machine's clock. If that is wrong, do not release."
-        )
+        typer.echo(f"Sending is held since {since}, as the clock has jumped.")
+        now = local_time(found.now, found.zone)
+        typer.echo(f"It is {now} by this machine's clock. If that is wrong, do not release.")
     goes = {True: "once more, marked", False: "not again"}
     if not restored:
         goes = {True: "is sent, if it still may", False: "is too late"}
@@ -132,7 +146,10 @@ def _show(seen: dict[str, Any]) -> None:
             what = "repeated" if each["goes"] else "ends unconfirmed"
             waiting.add_row(each["kind"], str(each["count"]), what)
         console.print(waiting if waiting.row_count else "No message waited.")
-        typer.echo(f"Patients: {', '.join(seen['patients']) or 'none'}")
+        typer.echo(
+            f"Patients concerned: {len(seen['patients'])}; what is not sent again reaches their"
+            " practitioners as a list. References: --json"
+        )
         typer.echo(_GAP)
 
 

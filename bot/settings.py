@@ -66,7 +66,8 @@ class Settings(BaseSettings):
     def _can_be_called(cls, value: SecretStr) -> SecretStr:
         address = value.get_secret_value()
         parts = urlsplit(address)
-        if address and (parts.scheme not in ("http", "https") or not parts.hostname):
+        odd = any(sign.isspace() for sign in address) or parts.port == 0
+        if address and (odd or parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("must begin with https:// or http://")
         return value
 

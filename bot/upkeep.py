@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from bot.app import StartError, check_schema, open_deps
 from bot.clock import SystemClock
@@ -18,7 +19,7 @@ from bot.storage import backup, database, dumps, schema, sealed, vault
 from bot.storage.backup import BackupError, Progress
 from bot.storage.database import Database
 from bot.storage.ownership import LOOK_EVERY_S
-from bot.storage.queries import vitals
+from bot.storage.queries import people, vitals
 
 # In the copy, when it was made. In PostgreSQL's own database too, as the dump is made of it; one
 # that is older than the dump only makes the time in doubt longer.
@@ -31,6 +32,7 @@ class Restored:
 
     backup_at: datetime | None
     kept: Path | None
+    zone: ZoneInfo
 
 
 async def save(options: Settings, target: Path, progress: Progress) -> None:
@@ -114,11 +116,11 @@ async def restore(options: Settings, source: Path, progress: Progress) -> Restor
     async with _owned(options):
         if file is None:
             return await _restore_dump(options, source, keys)
-        return await _restore_file(source, file, keys, progress)
+        return await _restore_file(options, source, file, keys, progress)
 
 
 async def _restore_file(
-    source: Path, file: Path, keys: vault.Vault, progress: Progress
+    options: Settings, source: Path, file: Path, keys: vault.Vault, progress: Progress
 ) -> Restored:
     staged = file.with_name(f"{file.name}.restoring")
     url = f"sqlite+aiosqlite:///{staged}"
@@ -137,7 +139,7 @@ async def _restore_file(
         was_there = await asyncio.to_thread(backup.replace, file, staged, kept)
     finally:
         backup.discard(staged)
-    return Restored(made, kept if was_there else None)
+    return Restored(made, kept if was_there else None, await _zone(options))
 
 
 async def _hold(copy: Database, now: datetime) -> datetime | None:
@@ -178,7 +180,18 @@ async def _restore_dump(options: Settings, source: Path, keys: vault.Vault) -> R
     await asyncio.to_thread(dumps.restore, options.database, source, held, holding.ABOVE)
     # It is held already; an older schema only keeps the bot from starting.
     await schema.migrate(options.database)
-    return Restored(made, kept)
+    return Restored(made, kept, await _zone(options))
+
+
+async def _zone(options: Settings) -> ZoneInfo:
+    """Return the zone by whose clocks the operator reads times."""
+    deps = open_deps(options, SystemClock())
+    try:
+        async with deps.database.read() as session:
+            clinic = await people.the_clinic(session)
+    finally:
+        await deps.database.close()
+    return ZoneInfo(clinic.timezone if clinic else "UTC")
 
 
 def _refuse_foreign(found: str | None, source: Path) -> None:

@@ -104,8 +104,9 @@ class Lookout:
     async def begin(self) -> None:
         """Find out for how long nobody was at work; to be called before the jobs run."""
         now = self._deps.clock.now()
-        async with self._deps.database.read() as session:
+        async with self._deps.database.write(Priority.PLAN) as session:
             last_at = await trouble.last_tick_at(session)
+            await trouble.count_from_here(session, now)
         if last_at is not None and now - last_at > timedelta(seconds=LONGEST_GAP_S):
             self._untold[Cause.GAP] = {"since_at": last_at, "until_at": now}
             self.last_outage_s = (now - last_at).total_seconds()

@@ -127,7 +127,7 @@ async def test_a_backup_comes_back_held_and_is_released(desk: Desk) -> None:
     assert said == "sending is not held; there is nothing to release"
 
     said = await desk.refuses("restore", str(saved))
-    assert said == "nobody can be asked here; look first, then say --yes"
+    assert said == "nobody can be asked here; to replace the database say --yes"
     # The database is let go of, as by a bot that was stopped.
     await desk.sending.deps.database.close()
     code, out, err = await desk.runs("restore", str(saved), "--yes")

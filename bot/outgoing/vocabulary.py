@@ -223,6 +223,7 @@ VARIABLES: Mapping[str, Variable] = {
         ([],),
     ),
     "more_unsent": Variable("how many of them are not listed", "2 more", "2 more", (None,)),
+    "restored": Variable("whether an older copy of the data is the reason", True, True, (False,)),
     "offline_from": Variable("since when the bot was offline", "Mon 10 March, 14:30"),
     "offline_until": Variable("until when", "Wed 12 March, 10:00"),
     "unreached": Variable("names of those not reached", ["Ben"], [_HOSTILE], ([],)),
@@ -354,7 +355,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/voice_passed": Text(),
     "patient/other_passed": Text(),
     "patient/seen": Text(unasked=True),
-    "patient/was_offline": Text(("offline_from", "offline_until"), unasked=True),
+    "patient/was_offline": Text(("offline_from", "offline_until", "restored"), unasked=True),
     # Visits.
     "patient/visit_booked": Text(("visit_date", "visit_time", "clinic_city"), unasked=True),
     "patient/visit_moved": Text(("visit_date", "visit_time", "clinic_city"), unasked=True),
@@ -499,7 +500,7 @@ TEXTS: Mapping[str, Text] = {
         ("n_unsent", "n_patients", "unsent", "more_unsent"), longest=LONGEST_LIST
     ),
     "practitioner/unsent_list": Text(("n_unsent", "unsent"), longest=LONGEST_LIST),
-    "practitioner/was_offline": Text(("offline_from", "offline_until")),
+    "practitioner/was_offline": Text(("offline_from", "offline_until", "restored")),
     "practitioner/visit_unrecorded": Text(("patient", "visit_at")),
     "practitioner/patients": Text(("count",)),
     "practitioner/card": Text(

@@ -46,7 +46,15 @@ async def in_touch(session: AsyncSession, now: datetime, *, again: bool) -> None
     if last is not None and now - last > LONG:
         waiting = await _waiting(session)
         # To whom it was told so far: nobody, then patients in the order of their ids.
-        waiting.append({"from": last.isoformat(), "until": now.isoformat(), "told": None})
+        waiting.append(
+            {
+                "from": last.isoformat(),
+                "until": now.isoformat(),
+                # Then the bot was not away: what it heard meanwhile is.
+                "restored": int(held is not None),
+                "told": None,
+            }
+        )
         await vitals.put(session, _TELL, json.dumps(waiting))
     await vitals.put_instant(session, LAST_POLL_OK, now)
 
@@ -81,19 +89,20 @@ async def _tell_some(session: AsyncSession, now: datetime) -> tuple[int, bool]:
     outage = waiting[0]
     since = datetime.fromisoformat(str(outage["from"]))
     until = datetime.fromisoformat(str(outage["until"]))
+    restored = bool(outage.get("restored"))
     if until - now > _NOTABLE:
         # The clock was ahead when it was noted, and was set right: it never was.
         await vitals.put(session, _TELL, json.dumps(waiting[1:]))
         return 0, len(waiting) > 1
     if outage["told"] is None:
-        await _tell_team(session, since, until, now)
+        await _tell_team(session, since, until, now, restored=restored)
     after = int(outage["told"] or 0)
     patients = await people.active_before(session, until, after=after, limit=_BATCH)
     told = 0
     for patient in patients:
 
         async def work(patient: Patient = patient) -> int:
-            return await _tell_patient(session, patient, since, until, now)
+            return await _tell_patient(session, patient, since, until, now, restored=restored)
 
         told += await alone(session, _JOB, work)
         outage["told"] = patient.id
@@ -104,7 +113,13 @@ async def _tell_some(session: AsyncSession, now: datetime) -> tuple[int, bool]:
 
 
 async def _tell_patient(
-    session: AsyncSession, patient: Patient, since: datetime, until: datetime, now: datetime
+    session: AsyncSession,
+    patient: Patient,
+    since: datetime,
+    until: datetime,
+    now: datetime,
+    *,
+    restored: bool,
 ) -> int:
     clinic = await people.clinic(session, patient.clinic_id)
     zone, language = ZoneInfo(patient.timezone or clinic.timezone), patient.language
@@ -116,6 +131,7 @@ async def _tell_patient(
         values={
             "offline_from": dates.moment(since, zone, language, now),
             "offline_until": dates.moment(until, zone, language, now),
+            "restored": restored,
         },
         rows=[[Button(label="something_wrong", data=buttons.pack("wrong"))]],
         lane=Lane.CARE,
@@ -126,7 +142,7 @@ async def _tell_patient(
 
 
 async def _tell_team(
-    session: AsyncSession, since: datetime, until: datetime, now: datetime
+    session: AsyncSession, since: datetime, until: datetime, now: datetime, *, restored: bool
 ) -> None:
     for clinic in await people.clinics(session):
         zone = ZoneInfo(clinic.timezone)
@@ -140,6 +156,7 @@ async def _tell_team(
                 values={
                     "offline_from": dates.moment(since, zone, clinic.language, now),
                     "offline_until": dates.moment(until, zone, clinic.language, now),
+                    "restored": restored,
                 },
                 report=new_ref(),
             )

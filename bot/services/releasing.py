@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -39,6 +40,7 @@ class Review:
 
     held: Held
     now: datetime
+    zone: ZoneInfo
     steps: Sequence[_Step]
     # What is to go once more, and what is not.
     again: Sequence[Message]
@@ -77,6 +79,8 @@ async def review(session: AsyncSession, now: datetime, *, lock: bool = False) ->
     held = await holding.held(session)
     if held is None:
         return None
+    clinic = await people.the_clinic(session)
+    zone = ZoneInfo(clinic.timezone if clinic else "UTC")
     # What fell due since the restore was held here: nobody has sent that.
     until = held.since if held.why is Why.RESTORED else now
     rows = await plans.fell_due(session, until)
@@ -87,12 +91,12 @@ async def review(session: AsyncSession, now: datetime, *, lock: bool = False) ->
         if step is not None:
             steps.append(step)
     if held.why is Why.CLOCK:
-        return Review(held, now, steps, (), ())
+        return Review(held, now, zone, steps, (), ())
     again: list[Message] = []
     over: list[Message] = []
     for message in await outbox.open_up_to(session, held.above):
         (again if await _goes_again(session, message, now) else over).append(message)
-    return Review(held, now, steps, again, over)
+    return Review(held, now, zone, steps, again, over)
 
 
 async def _situations(

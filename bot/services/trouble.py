@@ -85,6 +85,17 @@ async def raise_counted(session: AsyncSession, now: datetime) -> None:
             await vitals.put(session, _count(cause), str(total))
 
 
+async def count_from_here(session: AsyncSession, now: datetime) -> None:
+    """Take what the ledger shows as known, where nobody ever counted: the past is no news."""
+    ended, _ = await _unsure(session, now)
+    for cause, total in (
+        (Cause.EXPIRED, await ledger.expired(session)),
+        (Cause.UNCONFIRMED, ended),
+    ):
+        if await vitals.get(session, _count(cause)) is None:
+            await vitals.put(session, _count(cause), str(total))
+
+
 async def anything_new(session: AsyncSession, now: datetime) -> bool:
     """Say whether the ledger shows what the leads may have to be told of."""
     ended, unsure = await _unsure(session, now)

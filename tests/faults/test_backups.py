@@ -143,7 +143,7 @@ async def test_backups_under_load_hold_every_row_and_come_back_held(
             assert not lost, (number, sorted(lost)[:5])
             checked += len(before)
         talking.cancel()
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(120 + 20 * BACKUPS):
             while story.unfinished():  # noqa: ASYNC110 - another process has no bell of ours
                 await asyncio.sleep(0.05)
         assert await story.stops() == 0
@@ -171,7 +171,7 @@ async def test_backups_under_load_hold_every_row_and_come_back_held(
         )
         assert still[0][0] + recovered[0][0] == len(waited)
         await does(story, "release", "--yes")
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(120 + 20 * BACKUPS):
             while True:
                 story.a_minute_goes_by()
                 (left,) = story.ask(

@@ -54,10 +54,12 @@ async def test_one_message_one_notice_and_one_list(
         await home.is_off_for(timedelta(days=8, hours=10))
         assert [each.text for each in ana.received[heard:]] == []
         told = nour.received[read:]
-        (listed,) = [each for each in told if each.text.startswith("Not sent: 2 messages")]
+        (listed,) = [
+            each for each in told if each.text.startswith("Not sent, or in doubt: 2 messages")
+        ]
         assert "to 1 patient\n" in listed.text
         assert "- Ana: day 1 check, due Wed 11 March, 10:00: too late to be of use" in listed.text
-        assert "phone them" in listed.text
+        assert "Please phone the patients where it matters" in listed.text
         assert sum("The bot was offline" in each.text for each in told) == 1
         await home.whole.forward(timedelta(hours=10))
         notice, caught = sorted(ana.received[heard:], key=lambda each: NOTICE not in each.text)
@@ -76,7 +78,7 @@ async def test_one_message_one_notice_and_one_list(
         # The list stays reachable, from its message and from Today, with the card behind it.
         await nour.taps("See what was not sent", listed)
         await home.whole.settle()
-        assert any("Not sent in the last 30 days: 2" in each.text for each in nour.received)
+        assert any("Not sent or in doubt, last 30 days: 2" in each.text for each in nour.received)
         await nour.says("/today")
         await home.whole.settle()
         assert "2 messages. Please phone" in nour.received[-1].text
@@ -86,7 +88,7 @@ async def test_one_message_one_notice_and_one_list(
         await nour.says("/today")
         await home.whole.settle()
         fresh = [each.text for each in nour.received[count:]]
-        assert not any("Not sent: " in each for each in fresh)
+        assert not any("Not sent, or in doubt: " in each for each in fresh)
         assert "not sent" not in fresh[-1].lower()
         assert sum(NOTICE in each.text for each in ana.received) == 1
 

@@ -203,8 +203,10 @@ async def the_whole_ledger(home: House, figures: Counter[str]) -> None:
         f"SELECT state FROM message WHERE template = '{unsent.LIST}' AND state <> 'sent'"
     )
     assert lists == []
-    heard = [each.text for each in home.nour.received if each.text.startswith("Not sent: ")]
-    counted = sum(int(each.removeprefix("Not sent: ").split()[0]) for each in heard)
+    heard = [
+        each.text for each in home.nour.received if each.text.startswith("Not sent, or in doubt: ")
+    ]
+    counted = sum(int(each.removeprefix("Not sent, or in doubt: ").split()[0]) for each in heard)
     (listed,) = await home.rows(
         "SELECT count(*) AS steps FROM reminder WHERE state IN ('expired', 'undelivered')"
         # What was past when its visit was booked was never to be sent.
