@@ -43,8 +43,8 @@ class SystemClock:
 
     Followed are its drift, its corrections and every step back. After a step forward that is
     longer than :data:`FARTHEST` the time before goes on at its pace, until the machine comes back
-    to it or somebody says that it is right (:meth:`believe`). While a process does not run nobody
-    can tell, so its start takes the machine's word.
+    to it or somebody says that it is right (:meth:`believe`). A start takes the machine's word: the
+    time in which no process ran explains any gap, on a restart within seconds too.
     """
 
     def __init__(
