@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 # However far the next due time lies: a sleeping machine or a clock that jumps is noticed by then.
 # Well below the gap between two rounds that a lead is told of (watch.LONGEST_GAP_S).
 LONGEST_SLEEP = timedelta(seconds=30)
-LAST_TICK = "last_tick_at"
 # A burst of rounds is noted once: a commit each would cost more than the rounds.
 NOTED_EVERY_S = 5.0
 _WAKE = "wake"
@@ -112,7 +111,7 @@ class Alarm:
             return
         try:
             async with self._deps.database.write(Priority.PLAN) as session:
-                await vitals.put_instant(session, LAST_TICK, now)
+                await vitals.put_instant(session, vitals.LAST_TICK, now)
             self._noted_s = self.last_tick_s
             self._outages.over("tick_failed")
         except Exception as error:

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from bot.app import StartError, check_schema, open_deps
 from bot.clock import SystemClock
-from bot.jobs import LAST_TICK
 from bot.services import holding, releasing
 from bot.services.holding import Why
 from bot.services.releasing import Review
@@ -146,7 +145,7 @@ async def _hold(copy: Database, now: datetime) -> datetime | None:
     """Hold what the restored database would send; return when the backup was made."""
     async with copy.write() as session:
         before = await holding.held(session)
-        signs = {key: await vitals.get(session, key) or "" for key in (BACKUP_AT, LAST_TICK)}
+        signs = {key: await vitals.get(session, key) or "" for key in (BACKUP_AT, vitals.LAST_TICK)}
         made = _made_at(signs)
         if before is not None and before.backup_at is not None and made is not None:
             # A backup of a database that was held itself: its doubts are older.
@@ -160,7 +159,7 @@ async def _hold(copy: Database, now: datetime) -> datetime | None:
 
 def _made_at(signs: Mapping[str, str]) -> datetime | None:
     """Return when a copy was made; of one that another program made, when the bot last ticked."""
-    found = signs.get(BACKUP_AT) or signs.get(LAST_TICK)
+    found = signs.get(BACKUP_AT) or signs.get(vitals.LAST_TICK)
     return datetime.fromisoformat(found) if found else None
 
 

@@ -23,7 +23,6 @@ EVERY = timedelta(hours=1)
 TEXTS = "practitioner/trouble_"
 # A send that is only slow is confirmed by then.
 _SLOW = timedelta(seconds=60)
-_LAST_TICK = "last_tick_at"
 _OF_A_RESTORE = frozenset({Cause.EXPIRED, Cause.GAP})
 _TO_LOOK_AT = frozenset({Cause.EXPIRED, Cause.UNCONFIRMED, Cause.GAP, Cause.DATABASE})
 
@@ -114,7 +113,7 @@ async def _unsure(session: AsyncSession, now: datetime) -> tuple[int, int]:
 
 async def last_tick_at(session: AsyncSession) -> datetime | None:
     """Return when the process before this one was last at work."""
-    return await vitals.get_instant(session, _LAST_TICK)
+    return await vitals.get_instant(session, vitals.LAST_TICK)
 
 
 def at_leaving(clinic: Clinic, now: datetime) -> dict[str, str]:

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from bot.services import holding
 from bot.services.deps import Deps
-from bot.storage.queries import vitals
 from bot.web.metrics import Metrics
 from bot.web.signs import Signs
 
@@ -62,7 +62,7 @@ class Health:
     async def _held(self) -> bool | None:
         try:
             async with self._deps.database.read() as session:
-                return await vitals.get(session, "held") == "1"
+                return await holding.held(session) is not None
         except Exception:
             return None
 

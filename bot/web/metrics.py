@@ -7,6 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.states import Cause
 from bot.logs import Outages
+from bot.services import holding
 from bot.services.deps import Deps
 from bot.storage.queries import ledger, vitals
 from bot.web.signs import A_DAY, Signs
@@ -63,7 +64,7 @@ class Metrics:
                 await ledger.expired(session, now - A_DAY),
             ),
             "updates_quarantined": ("Updates given up", await ledger.quarantined(session)),
-            "held": ("Whether sending is held", await vitals.get(session, "held") == "1"),
+            "held": ("Whether sending is held", await holding.held(session) is not None),
             "database_bytes": (
                 "Size of the database",
                 await ledger.size(session, sqlite=self._deps.database.is_sqlite),

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from bot.services import holding
 from bot.web.health import Health
 from tests.cast import Clinic
 from tests.faults.test_safety_text import locked, pragma
@@ -88,13 +89,16 @@ async def test_it_is_not_ready_while_sending_is_held_or_the_database_is_gone(
     clinic: Clinic,
 ) -> None:
     async with pages(clinic) as http:
-        await run_sql(clinic, "INSERT INTO vital (key, value) VALUES ('held', '1')")
+        database = clinic.rehearsal.app.deps.database
+        async with database.write() as session:
+            await holding.hold(session, holding.Why.RESTORED, clinic.now)
         held = await http.get("/readyz")
         assert held.status_code == 503
         assert held.json()["checks"] == WELL | {"sending": False}
         assert held.json()["held"] is True
 
-        await run_sql(clinic, "DELETE FROM vital WHERE key = 'held'")
+        async with database.write() as session:
+            await holding.end(session)
         assert (await http.get("/readyz")).status_code == 200
 
         await run_sql(clinic, "ALTER TABLE vital RENAME TO gone")

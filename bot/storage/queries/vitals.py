@@ -10,6 +10,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.domain.states import AlertState, MessageState, ReminderState
 from bot.storage.tables import Alert, Message, Reminder, Vital
 
+# When the jobs were last looked at.
+LAST_TICK = "last_tick_at"
+
 
 async def get(session: AsyncSession, key: str) -> str | None:
     """Return a vital sign, or nothing when it was never written."""
