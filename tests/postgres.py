@@ -69,10 +69,17 @@ class PostgresServer:
     def restart(self) -> None:
         """Stop the server at once, as in a crash, and start it again; only what is on disk stays.
 
-        A database that this is done to needs ``synchronous_commit = on``.
+        A database that this is done to must :meth:`keep_commits`.
         """
         data = str(self._folder / "data")
         self._run("pg_ctl", "-D", data, "-w", "-m", "immediate", "restart")
+
+    def keep_commits(self, address: str) -> None:
+        """Let the database lose no commit in a crash; for whoever connects from now on."""
+        name = address.partition("@/")[2].partition("?")[0]
+        self._do(
+            sql.SQL("ALTER DATABASE {} SET synchronous_commit = on").format(sql.Identifier(name))
+        )
 
     @contextmanager
     def database(self, like: str = "") -> Iterator[str]:

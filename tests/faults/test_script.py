@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from bot.clock import SystemClock
 from bot.demo.refusals import Json
@@ -261,11 +260,8 @@ async def test_a_full_disk_loses_nothing(tmp_path: Path, chosen_database_url: st
 async def test_a_server_that_restarts_again_and_again_loses_nothing(
     tmp_path: Path, database_url: str, postgres_server: PostgresServer
 ) -> None:
+    postgres_server.keep_commits(database_url)
     async with played(tmp_path, database_url) as script:
-        async with script.story.deps.database.write() as session:
-            name = script.story.deps.database.url.partition("@/")[2].partition("?")[0]
-            await session.exec(text(f"ALTER DATABASE {name} SET synchronous_commit = on"))  # type: ignore[call-overload] # plain SQL
-        postgres_server.restart()
         for _ in range(20 if FULL else 3):
             await script.people()
             await asyncio.to_thread(postgres_server.restart)

@@ -11,7 +11,7 @@ async def test_a_sign_of_danger_under_a_lost_message_reaches_the_team(clinic: Cl
     ana, nour = clinic.ana, clinic.nour
     await clinic.enroll(ana)
     await clinic.tick("2026-03-11 10:00")
-    check = ana.find("Yes, I have one")
+    check = next(each for each in ana.person.received if "Yes, I have one" in each.labels)
     async with clinic.rehearsal.app.deps.database.write() as session:
         # The backup was made before the check was sent.
         await session.exec(text("UPDATE reminder SET message_id = NULL"))  # type: ignore[call-overload] # plain SQL
