@@ -19,10 +19,12 @@ def test_each_proof_has_its_place_and_keeps_the_other_columns(
     assert re.findall("<!-- /([a-z]+) -->", shipped) == places
 
     monkeypatch.setattr(record, "PAGE", tmp_path / "page.md")
-    record.PAGE.write_text(shipped)
+    # Whatever was reached so far: the places alone matter here.
+    bare = re.sub(r"^\|.*\n", "", shipped, flags=re.MULTILINE)
+    record.PAGE.write_text(bare)
     monkeypatch.setenv("AFTERCARE_RECORD", "0")
     record.proved("kills", {"kills": 1})
-    assert record.PAGE.read_text() == shipped
+    assert record.PAGE.read_text() == bare
     monkeypatch.setenv("AFTERCARE_RECORD", "1")
     for name in places:
         record.proved(name, {"seed": 123456, "cases": 7, "seconds": 1.5}, "")
@@ -32,4 +34,4 @@ def test_each_proof_has_its_place_and_keeps_the_other_columns(
     assert page.count("| seed | 123456 | 8 |") == len(places) - 1
     assert page.count("| lost | - | 0 |") == len(places)
     assert "| seed | 99 | 8 |\n| cases | 7 | - |\n| lost | - | 0 |\n| date |" in page
-    assert re.sub(r"^\|.*\n", "", page, flags=re.M) == re.sub(r"^\|.*\n", "", shipped, flags=re.M)
+    assert re.sub(r"^\|.*\n", "", page, flags=re.MULTILINE) == bare
