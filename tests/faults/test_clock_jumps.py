@@ -29,7 +29,7 @@ from tests.faults.world import add_patient, add_practitioner
 
 log = logging.getLogger(__name__)
 
-JUMPS = int(os.environ.get("AFTERCARE_JUMPS", "5"))
+JUMPS = int(os.environ.get("AFTERCARE_JUMPS", "3"))
 SEED = int(os.environ.get("AFTERCARE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 NOTICED_WITHIN_S = 60
