@@ -59,8 +59,8 @@ async def _of_a_lost_message(turn: Turn, key: str) -> bool:
     """
     if key not in DANGER or turn.patient is None:
         return False
-    await reports.say_told(turn, turn.patient, "patient/urgent", urgent=True)
-    await reports.raise_alert(turn, turn.patient, Level.URGENT, "something_wrong")
+    # As the menu's own key does: the numbers each time, one alert for a finger that taps twice.
+    await reports.something_wrong(turn)
     return True
 
 
