@@ -26,7 +26,7 @@ from bot.services import compose, dispatch, situation
 from bot.services.deps import Deps, new_ref
 from bot.settings import Settings
 from bot.storage.database import Priority
-from bot.storage.queries import people, plans
+from bot.storage.queries import falling_due, people, versions
 from bot.storage.tables import Course, Message, Patient, Practitioner, Reminder, Visit
 
 PROTOCOL = "mesotherapy-face"
@@ -130,8 +130,8 @@ async def _fill(
 ) -> int:
     clinic = await people.the_clinic(session)
     practitioner = (await session.exec(select(Practitioner))).one()
-    versions = await plans.approved_protocols(session, 1)
-    version = next(row for row in versions if row.name == PROTOCOL)
+    approved = await versions.approved_protocols(session, 1)
+    version = next(row for row in approved if row.name == PROTOCOL)
     newest = (await session.exec(select(func.max(col(Patient.id))))).one() or 0
     assert clinic is not None
     zone = ZoneInfo(clinic.timezone)
@@ -244,7 +244,7 @@ async def sample(folder: Path) -> Outgoing:
     now = deps.clock.now()
     try:
         async with deps.database.write(Priority.PLAN) as session:
-            patient_id = (await plans.patients_with_due_reminders(session, now))[0]
+            patient_id = (await falling_due.patients_with_due_reminders(session, now))[0]
             await dispatch.dispatch(session, [patient_id], now)
             message = (await session.exec(select(Message))).one()
             whole = await situation.read(session, patient_id)

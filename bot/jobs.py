@@ -14,7 +14,7 @@ from bot.logs import Outages
 from bot.services import dispatch, holding, housekeeping, outages, unsent, zone_data
 from bot.services.deps import Deps
 from bot.storage.database import Priority
-from bot.storage.queries import plans, vitals
+from bot.storage.queries import falling_due, vitals
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class Alarm:
         due_at: datetime | None = None
         try:
             async with self._deps.database.read() as session:
-                due_at = await plans.next_due_at(session, now)
+                due_at = await falling_due.next_due_at(session, now)
             self._outages.over("arm_failed")
         except Exception as error:
             self._outages.failed("the next due time is unknown", error, "arm_failed")

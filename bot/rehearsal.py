@@ -24,7 +24,7 @@ from bot.outgoing import dates
 from bot.outgoing.pace import CHAT_BURST
 from bot.services.housekeeping import UNRECORDED
 from bot.settings import Settings
-from bot.storage.queries import inbox, outbox, people, plans
+from bot.storage.queries import falling_due, inbox, outbox, people, plans
 from bot.storage.tables import Clinic
 from bot.watch import LOOK_S
 
@@ -101,7 +101,7 @@ class Rehearsal:
         now = self.clock.now()
         async with self.app.deps.database.read() as session:
             found = [
-                await plans.next_due_at(session, now),
+                await falling_due.next_due_at(session, now),
                 await outbox.next_due_at(session, now),
                 await people.next_pause_end(session, now, now + _YEAR),
             ]

@@ -15,7 +15,7 @@ from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import outbox as messages
-from bot.storage.queries import people, plans
+from bot.storage.queries import people, plans, versions
 from bot.storage.tables import Clinic, Consent, Patient, Practitioner, ProtocolVersion
 
 _REVIEW_EVERY = timedelta(days=365)
@@ -71,7 +71,7 @@ async def _approve(
     content = json.loads(json.dumps(catalogue.protocol_data[name], default=str))
     now = deps.clock.now()
     version = catalogue.protocols[name].version
-    row = await plans.protocol_version_by_content(
+    row = await versions.protocol_version_by_content(
         session, clinic.id or 0, name, version, enrolling.content_hash(content)
     )
     row = row or ProtocolVersion(
@@ -103,7 +103,7 @@ async def show_protocols(turn: Turn) -> None:
     catalogue, language = turn.deps.catalogue, turn.clinic.language
     approved = {
         row.name
-        for row in await plans.approved_protocols(turn.session, turn.clinic.id or 0)
+        for row in await versions.approved_protocols(turn.session, turn.clinic.id or 0)
         if enrolling.is_current(catalogue, row)
     }
     rows = [

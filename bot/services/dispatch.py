@@ -31,7 +31,7 @@ from bot.services.deps import Deps, new_ref
 from bot.services.planning import bring_in_line, replan
 from bot.services.situation import Situation
 from bot.storage.database import Priority
-from bot.storage.queries import alerts, people, plans
+from bot.storage.queries import alerts, falling_due, people
 from bot.storage.queries import outbox as queries
 from bot.storage.tables import Message, Patient, Reminder
 
@@ -48,17 +48,17 @@ _BOOKING = frozenset({Kind.BOOK})
 async def dispatch_due(deps: Deps, now: datetime) -> int:
     """Expire what is too late and queue what is due; return how many messages were queued."""
     async with deps.database.read() as session:
-        if not await plans.anything_to_do(session, now) and not await plans.patients_piled_up(
-            session, now - schedule.LATE
-        ):
+        if not await falling_due.anything_to_do(
+            session, now
+        ) and not await falling_due.patients_piled_up(session, now - schedule.LATE):
             return 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.pause_ended(session, now):
             await alone(session, _JOB, partial(_end_pause, session, patient, now))
-        await plans.expire_reminders(session, now)
-        due = await plans.patients_with_due_reminders(session, now)
+        await falling_due.expire_reminders(session, now)
+        due = await falling_due.patients_with_due_reminders(session, now)
         # Their messages waited for Telegram, and would come one after the other.
-        piled = await plans.patients_piled_up(session, now - schedule.LATE)
+        piled = await falling_due.patients_piled_up(session, now - schedule.LATE)
         due += [patient_id for patient_id in piled if patient_id not in set(due)]
     queued = 0
     for start in range(0, len(due), BATCH):

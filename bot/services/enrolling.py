@@ -19,7 +19,7 @@ from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
 from bot.services.typed_dates import MomentTyped
 from bot.storage import sealed
-from bot.storage.queries import outbox, people, plans
+from bot.storage.queries import outbox, people, versions
 from bot.storage.tables import Course, Patient, Practitioner, ProtocolVersion, Reminder, Visit
 
 NAME_LENGTH = 64
@@ -81,7 +81,7 @@ async def _drafted(turn: Turn, draft: str) -> dict[str, str]:
 async def offer_treatments(turn: Turn, name: str, draft: str) -> None:
     """Show the approved treatments; raises ``CareError`` when none is approved yet."""
     approved = await usable_protocols(turn)
-    recent = await plans.recent_protocols(turn.session, turn.clinic.id or 0)
+    recent = await versions.recent_protocols(turn.session, turn.clinic.id or 0)
     names = sorted(approved, key=lambda each: recent.index(each) if each in recent else len(recent))
     rows = [
         [
@@ -99,7 +99,7 @@ async def offer_treatments(turn: Turn, name: str, draft: str) -> None:
 
 async def usable_protocols(turn: Turn) -> dict[str, ProtocolVersion]:
     """Return the approved version of each protocol; what changed since needs a new approval."""
-    approved = await plans.approved_protocols(turn.session, turn.clinic.id or 0)
+    approved = await versions.approved_protocols(turn.session, turn.clinic.id or 0)
     usable = {row.name: row for row in approved if is_current(turn.deps.catalogue, row)}
     if not usable:
         raise CareError("nothing_approved")

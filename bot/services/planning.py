@@ -21,7 +21,7 @@ from bot.domain.states import (
 from bot.services import situation as situations
 from bot.services.deps import new_ref
 from bot.services.situation import Situation
-from bot.storage.queries import outbox, plans
+from bot.storage.queries import falling_due, outbox, plans
 from bot.storage.tables import Reminder, Visit
 
 
@@ -126,7 +126,7 @@ async def _take_back(session: AsyncSession, situation: Situation) -> None:
 
 async def catch_up(session: AsyncSession, message_ids: Collection[int], now: datetime) -> None:
     """Plan anew where a message that was in the air during a change of its date has landed."""
-    for patient_id in await plans.patients_left_behind(session, message_ids):
+    for patient_id in await falling_due.patients_left_behind(session, message_ids):
         await replan(session, patient_id, now)
 
 

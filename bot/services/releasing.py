@@ -17,7 +17,7 @@ from bot.domain.states import Lane, Reason
 from bot.services import dispatch, holding, settling, situation
 from bot.services.holding import Held, Why
 from bot.services.situation import Situation
-from bot.storage.queries import outbox, people, plans, vitals
+from bot.storage.queries import falling_due, outbox, people, vitals
 from bot.storage.tables import Message, Reminder
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ async def review(session: AsyncSession, now: datetime, *, lock: bool = False) ->
     zone = ZoneInfo(clinic.timezone if clinic else "UTC")
     # What fell due since the restore was held here: nobody has sent that.
     until = held.since if held.why is Why.RESTORED else now
-    rows = await plans.fell_due(session, until)
+    rows = await falling_due.fell_due(session, until)
     wholes = await _situations(session, {row.patient_id for row in rows}, lock=lock)
     steps = []
     for row in rows:

@@ -14,7 +14,7 @@ from bot.domain.protocol import Protocol, Step
 from bot.domain.schedule import VisitFacts, limit_ends
 from bot.domain.states import CourseState, VisitState
 from bot.domain.times import QuietHours
-from bot.storage.queries import people, plans
+from bot.storage.queries import people, plans, versions
 from bot.storage.tables import Clinic, Course, Patient, Practitioner, Reminder, Visit
 
 _Row = TypeVar("_Row", Course, Visit, Reminder)
@@ -152,7 +152,8 @@ async def read_all(
     visits = _by_patient(await plans.visits(session, patient_ids))
     reminders = _by_patient(await plans.reminders(session, patient_ids))
     protocols = {
-        course.id: await plans.protocol(session, course.protocol_version_id) for course in courses
+        course.id: await versions.protocol(session, course.protocol_version_id)
+        for course in courses
     }
     clinics = {
         clinic_id: await people.clinic(session, clinic_id)

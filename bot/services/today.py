@@ -9,7 +9,7 @@ from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import enrolling, unsent, words
 from bot.services.turn import Turn
-from bot.storage.queries import alerts, people, plans
+from bot.storage.queries import alerts, falling_due, not_sent, people, plans
 from bot.storage.tables import Patient
 
 # What the screen lists at most: more would not fit into one message.
@@ -47,9 +47,11 @@ async def show(turn: Turn) -> None:
         turn.session, turn.clinic.id or 0, (PatientState.INVITED, PatientState.OPENED)
     )
     lost = await people.patients_in(turn.session, turn.clinic.id or 0, (PatientState.UNREACHABLE,))
-    unchecked = await plans.missed_checks(turn.session, turn.clinic.id or 0, turn.now - _LOOK_BACK)
+    unchecked = await falling_due.missed_checks(
+        turn.session, turn.clinic.id or 0, turn.now - _LOOK_BACK
+    )
     clinic_id = turn.clinic.id or 0
-    n_unsent = await plans.count_unsent(turn.session, clinic_id, turn.now - unsent.LOOK_BACK)
+    n_unsent = await not_sent.count_unsent(turn.session, clinic_id, turn.now - unsent.LOOK_BACK)
     to_book = await plans.patients_to_book(turn.session, turn.clinic.id or 0, start, day)
     await turn.screen(
         "practitioner/today",

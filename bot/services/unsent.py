@@ -14,8 +14,8 @@ from bot.services.deps import Deps, new_ref
 from bot.services.errors import StaleButton
 from bot.services.turn import Turn
 from bot.storage.database import Priority
+from bot.storage.queries import not_sent, people, plans, versions
 from bot.storage.queries import outbox as queries
-from bot.storage.queries import people, plans
 from bot.storage.tables import Clinic, Practitioner, Reminder
 
 log = logging.getLogger(__name__)
@@ -45,13 +45,13 @@ async def hand_over(deps: Deps, now: datetime) -> int:
     Each is told in one message. Who has one waiting gets the rest with the next.
     """
     async with deps.database.read() as session:
-        if not await plans.anything_unlisted(session):
+        if not await not_sent.anything_unlisted(session):
             return 0
     count = 0
     async with deps.database.write(Priority.PLAN) as session:
-        await plans.list_unseen(session, now)
+        await not_sent.list_unseen(session, now)
         lists: dict[int, _List] = {}
-        for treating in await plans.practitioners_to_hand_over_to(session):
+        for treating in await not_sent.practitioners_to_hand_over_to(session):
             responders = await team.responders_for(session, treating)
             waits = [
                 await queries.waits(session, each.id or 0, LIST)
@@ -60,7 +60,7 @@ async def hand_over(deps: Deps, now: datetime) -> int:
             ]
             if not responders or any(waits):
                 continue
-            steps, patients, first = await plans.hand_over(
+            steps, patients, first = await not_sent.hand_over(
                 session, treating.id or 0, now, first=_LINES
             )
             count += steps
@@ -107,7 +107,7 @@ async def _line(
     patient = await people.patient(session, row.patient_id)
     visit = await plans.visit(session, row.visit_id)
     course = await plans.course(session, visit.course_id)
-    protocol = await plans.protocol(session, course.protocol_version_id)
+    protocol = await versions.protocol(session, course.protocol_version_id)
     step, why = protocol.step(row.step), row.reason.value if row.reason is not None else ""
     name = words.name_of(session, patient)
     return {
@@ -125,7 +125,9 @@ async def show(turn: Turn, page: str = "0") -> None:
         raise StaleButton
     at, clinic_id = min(int(page), _LAST_PAGE), turn.clinic.id or 0
     since = turn.now - LOOK_BACK
-    found = await plans.unsent(turn.session, clinic_id, since, limit=_PAGE + 1, offset=at * _PAGE)
+    found = await not_sent.unsent(
+        turn.session, clinic_id, since, limit=_PAGE + 1, offset=at * _PAGE
+    )
     lines = [
         await _line(turn.session, turn.deps, turn.clinic, row, turn.now) for row in found[:_PAGE]
     ]
@@ -141,7 +143,7 @@ async def show(turn: Turn, page: str = "0") -> None:
     await turn.screen(
         "practitioner/unsent_list",
         {
-            "n_unsent": await plans.count_unsent(turn.session, clinic_id, since),
+            "n_unsent": await not_sent.count_unsent(turn.session, clinic_id, since),
             "unsent": lines,
         },
         [

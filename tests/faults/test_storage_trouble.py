@@ -13,7 +13,7 @@ from bot.domain.states import Lane, MessageState, Reason, ReminderState
 from bot.outgoing import sender
 from bot.services import outbox, settling
 from bot.storage.queries import outbox as queries
-from bot.storage.queries import people, plans
+from bot.storage.queries import people, plans, versions
 from bot.storage.tables import Message, Patient, ProtocolVersion
 from tests.conftest import START
 from tests.faults.world import Post, post
@@ -24,7 +24,7 @@ POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 async def make_unreadable(sending: Post, patient: Patient) -> None:
     """The patient's protocol holds what this version of the bot does not know."""
     async with sending.deps.database.write() as session:
-        (version,) = await plans.approved_protocols(session, patient.clinic_id)
+        (version,) = await versions.approved_protocols(session, patient.clinic_id)
         odd = ProtocolVersion(
             clinic_id=patient.clinic_id,
             name=version.name,

@@ -28,7 +28,7 @@ from bot.services.planning import replan
 from bot.services.turn import Account, Turn
 from bot.storage import sealed
 from bot.storage.queries import outbox as queries
-from bot.storage.queries import people, plans
+from bot.storage.queries import people, plans, versions
 from bot.storage.tables import Message, Patient, Practitioner, Reminder
 
 READ_TIMEOUT_S = 0.15
@@ -105,7 +105,7 @@ async def add_patient(
     session.add(patient)
     await session.flush()
     turn = Turn(session, deps, now, 0, clinic, Account(person.id), practitioner, patient)
-    (version,) = await plans.approved_protocols(session, clinic.id or 0)
+    (version,) = await versions.approved_protocols(session, clinic.id or 0)
     await enrolling.add_course(turn, patient, version, None)
     await replan(session, patient.id or 0, now)
     return patient

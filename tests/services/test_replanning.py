@@ -44,7 +44,7 @@ from bot.services.typed_dates import MomentTyped
 from bot.settings import Settings
 from bot.storage import database, schema
 from bot.storage.database import Database
-from bot.storage.queries import outbox, plans, vitals
+from bot.storage.queries import falling_due, outbox, vitals
 from bot.storage.tables import Patient, Practitioner, Reminder, Visit
 from bot.storage.vault import Vault
 from tests.postgres import PostgresServer
@@ -142,7 +142,7 @@ class Desk:
             now = self.clock.now()
             async with self.deps.database.read() as session:
                 found = [
-                    await plans.next_due_at(session, now),
+                    await falling_due.next_due_at(session, now),
                     await outbox.next_due_at(session, now),
                     target,
                 ]
