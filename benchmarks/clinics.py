@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlmodel import col, func, insert, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot import app, rehearsal
+from bot import founding, parts, rehearsal
 from bot.clock import SystemClock
 from bot.demo.telegram import FIRST_PERSON, LOCAL_BOT
 from bot.domain import schedule
@@ -79,8 +79,8 @@ async def make(folder: Path, base_url: str) -> None:
     clock = SystemClock()
     options = settings(folder, base_url)
     zone = midday_zone(clock.now())
-    await app.init(options, rehearsal.demo_clinic(timezone=zone), clock)
-    deps = app.open_deps(options, clock)
+    await founding.init(options, rehearsal.demo_clinic(timezone=zone), clock)
+    deps = parts.open_deps(options, clock)
     try:
         async with deps.database.write() as session:
             clinic = await people.the_clinic(session)
@@ -107,7 +107,7 @@ async def fill(
     With ``on_time`` what is due has fallen due this moment; else it waits since its hour, as
     after an outage.
     """
-    deps = app.open_deps(settings(folder), SystemClock())
+    deps = parts.open_deps(settings(folder), SystemClock())
     try:
         async with deps.database.write() as session:
             planned = await _fill(session, deps, count, done_at, first_chat)
@@ -240,7 +240,7 @@ def plan(visit: VisitFacts, zone: ZoneInfo) -> Sequence[Planned]:
 
 async def sample(folder: Path) -> Outgoing:
     """Return the first due reminder as it is handed to Telegram; the database stays as it is."""
-    deps = app.open_deps(settings(folder), SystemClock())
+    deps = parts.open_deps(settings(folder), SystemClock())
     now = deps.clock.now()
     try:
         async with deps.database.write(Priority.PLAN) as session:

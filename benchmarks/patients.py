@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import col, select
 
 from benchmarks import clinics
-from bot import app, rehearsal
+from bot import founding, parts, rehearsal
 from bot.clock import SystemClock
 from bot.demo.chats import Message
 from bot.demo.people import Person
@@ -49,8 +49,8 @@ async def by_services(folder: Path, base_url: str, count: int) -> list[Enrolled]
     clock = SystemClock()
     options = clinics.settings(folder, base_url)
     zone = clinics.midday_zone(clock.now())
-    _, link = await app.init(options, rehearsal.demo_clinic(timezone=zone), clock)
-    deps = app.open_deps(options, clock)
+    _, link = await founding.init(options, rehearsal.demo_clinic(timezone=zone), clock)
+    deps = parts.open_deps(options, clock)
     try:
         await _timed(deps, _NOUR, lambda turn: joining.open_link(turn, _code(link)))
         return [await _enroll(deps, number) for number in range(count)]
@@ -161,7 +161,7 @@ async def _button(
 
 def planner(batches: int) -> list[float]:
     """Return the seconds of planning one visit, the mean of each of so many batches."""
-    protocol = app.load_messages(clinics.settings(Path())).protocols[clinics.PROTOCOL]
+    protocol = parts.load_messages(clinics.settings(Path())).protocols[clinics.PROTOCOL]
     visit = clinics.facts(protocol, SystemClock().now(), ZoneInfo("Europe/Berlin"))
     found = []
     for _ in range(batches):

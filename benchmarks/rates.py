@@ -11,7 +11,7 @@ from telegram import Bot, LinkPreviewOptions
 from telegram.constants import ParseMode
 
 from benchmarks import clinics
-from bot import app
+from bot import parts
 from bot.app import App
 from bot.demo.telegram import FIRST_PERSON
 from bot.incoming import telegram_http
@@ -57,7 +57,7 @@ class _Watch:
 async def bare(folder: Path, base_url: str, messages: int, sample: Outgoing) -> Burst:
     """Send ``sample`` to so many chats with the bot's own transport and number of senders."""
     options = clinics.settings(folder, base_url)
-    async with app.telegram_bot(options, telegram_http.poll_request()) as sender:
+    async with parts.telegram_bot(options, telegram_http.poll_request()) as sender:
         chats = iter(range(FIRST_PERSON, FIRST_PERSON + messages))
         watch = _Watch()
         await asyncio.gather(*(_send_all(sender, chats, sample) for _ in range(SENDERS)))

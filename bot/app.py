@@ -5,18 +5,17 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from telegram.error import BadRequest, InvalidToken, TelegramError
-from telegram.ext import ApplicationBuilder, ContextTypes, ExtBot
-from telegram.request import HTTPXRequest
+from telegram.ext import ApplicationBuilder, ContextTypes
 
 import bot
-from bot import handlers
+from bot import handlers, parts
 from bot.clock import Clock, SystemClock
 from bot.handlers import command_menus
 from bot.handlers.context import CareApplication, CareContext
@@ -26,20 +25,16 @@ from bot.incoming.inbox import Inbox
 from bot.incoming.poll import Poller
 from bot.incoming.safety_text import PATIENCE_S, SafetyText
 from bot.jobs import Alarm
-from bot.outgoing import catalogue, sender
 from bot.outgoing.pace import CHAT_BURST, Pace
-from bot.outgoing.texts import Texts
-from bot.services import clinic as clinics
+from bot.parts import StartError
 from bot.services import holding, outages, zone_data
-from bot.services.delivery import SENDERS, Delivery
-from bot.services.deps import Bells, Deps, new_ref
+from bot.services.delivery import Delivery
 from bot.services.timekeeping import Timekeeper
-from bot.settings import PUBLIC_API_URL, Settings
-from bot.storage import database, schema, sealed, vault
-from bot.storage.database import Database, Priority
+from bot.settings import Settings
+from bot.storage import database, sealed
+from bot.storage.database import Priority
 from bot.storage.ownership import LOOK_EVERY_S, NotOwned, Overtaken
 from bot.storage.queries import people
-from bot.storage.tables import Clinic
 from bot.watch import LOOK_S, Lookout, Seen
 from bot.web import webhook
 from bot.web.health import Health
@@ -52,136 +47,6 @@ log = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0
 _CONNECT_AGAIN_S = 5.0
 _WEB_STOP_S = 2
-
-
-class StartError(RuntimeError):
-    """The bot cannot start; the text says why and what to do."""
-
-
-def shipped_messages() -> Path:
-    """Return the folder of the shipped messages: in a wheel inside the package, else beside it."""
-    package = Path(bot.__file__).parent
-    inside = package / "messages"
-    return inside if inside.is_dir() else package.parent / "messages"
-
-
-def load_messages(options: Settings) -> catalogue.Catalogue:
-    """Return the shipped messages with the clinic's own laid over them."""
-    folders = [shipped_messages()]
-    if options.messages_dir is not None:
-        folders.append(options.messages_dir)
-    return catalogue.load(folders)
-
-
-def _read(options: Settings) -> tuple[catalogue.Catalogue, Texts]:
-    messages = load_messages(options)
-    return messages, Texts(messages)
-
-
-@cache
-def _shipped() -> tuple[catalogue.Catalogue, Texts]:
-    """Return the shipped messages; they do not change while a process runs, so once is enough."""
-    return _read(Settings.model_construct(messages_dir=None))
-
-
-def _through_proxy(options: Settings) -> bool:
-    """Say whether the machine's proxy, if any, is asked: a local Telegram needs none."""
-    return options.telegram_api_url == PUBLIC_API_URL
-
-
-def telegram_bot(options: Settings, polling: HTTPXRequest) -> ExtBot[None]:
-    """Return the library's bot for the token, not yet connected; it closes ``polling`` too."""
-    token = options.telegram_bot_token.get_secret_value()
-    if not token:
-        raise StartError("TELEGRAM_BOT_TOKEN is empty; put the token from @BotFather into .env")
-    base = options.telegram_api_url
-    request = HTTPXRequest(
-        # As many connections as senders, and some for taps: more only make httpx slower.
-        connection_pool_size=SENDERS + 4,
-        read_timeout=sender.READ_TIMEOUT_S,
-        write_timeout=sender.READ_TIMEOUT_S,
-        media_write_timeout=sender.READ_TIMEOUT_S,
-        connect_timeout=sender.CONNECT_TIMEOUT_S,
-        pool_timeout=sender.CONNECT_TIMEOUT_S,
-        httpx_kwargs={"trust_env": _through_proxy(options)},
-    )
-    return ExtBot(
-        token,
-        base_url=f"{base}/bot",
-        base_file_url=f"{base}/file/bot",
-        request=request,
-        get_updates_request=polling,
-    )
-
-
-def open_deps(options: Settings, clock: Clock) -> Deps:
-    """Return the parts that services need; raises what a missing key or a bad text says."""
-    messages, texts = _shipped() if options.messages_dir is None else _read(options)
-    database.guard_files(options.database, options.data_dir)
-    return Deps(
-        database=Database(options.database, vault.open_key_file(options.keys)),
-        catalogue=messages,
-        texts=texts,
-        clock=clock,
-        bells=Bells(),
-    )
-
-
-async def check_schema(options: Settings) -> None:
-    """Raise :class:`StartError` with what to do unless the database has the newest schema."""
-    problem = schema.problem(await schema.present(options.database))
-    if problem:
-        raise StartError(problem)
-
-
-async def init(options: Settings, clinic: Clinic, clock: Clock | None = None) -> tuple[str, str]:
-    """Create key, database and clinic; return the bot's @name and the lead's one-time link."""
-    clock = clock or SystemClock()
-    try:
-        async with telegram_bot(options, telegram_http.poll_request()) as connection:
-            username = connection.username
-    except InvalidToken as error:
-        raise StartError("Telegram refuses the token; check TELEGRAM_BOT_TOKEN in .env") from error
-    except TelegramError as error:
-        raise StartError("Telegram cannot be reached; check the network and try again") from error
-    database.guard_files(options.database, options.data_dir)
-    if (found := await schema.present(options.database)) is None:
-        # Only for a database that is new as well: another key would not open what is there.
-        vault.create_key_file(options.keys)
-    elif problem := schema.problem(found):
-        # A migration makes a backup first.
-        raise StartError(problem)
-    await schema.migrate(options.database)
-    deps = open_deps(options, clock)
-    try:
-        async with deps.database.write() as session:
-            clinic.bot_username = username
-            if (kept := await people.the_clinic(session)) is not None:
-                again = await clinics.begin_again(session, kept, clinic, deps)
-                if again is None:
-                    raise StartError("this database already has a clinic; use another DATA_DIR")
-                return username, again
-            clinic.ref = new_ref()
-            clinic.created_at = clock.now()
-            await sealed.put_key_mark(session)
-            link = await clinics.create(session, clinic, deps)
-    finally:
-        await deps.database.close()
-    return username, link
-
-
-async def invite_lead(options: Settings) -> str:
-    """Return a new one-time link for the lead; whoever led before loses access once it is used."""
-    await check_schema(options)
-    deps = open_deps(options, SystemClock())
-    try:
-        async with deps.database.write() as session:
-            clinic = await people.the_clinic(session)
-            if clinic is None:
-                raise StartError("there is no clinic; run: aftercare init")
-            return await clinics.invite_lead(session, clinic, deps)
-    finally:
-        await deps.database.close()
 
 
 class App:
@@ -203,10 +68,10 @@ class App:
         """
         self.options = options
         self.clock = clock or SystemClock()
-        self.deps = open_deps(options, self.clock)
-        fresh = partial(telegram_http.poll_request, trust_env=_through_proxy(options))
+        self.deps = parts.open_deps(options, self.clock)
+        fresh = partial(telegram_http.poll_request, trust_env=parts.through_proxy(options))
         polling = fresh()
-        self.bot = telegram_bot(options, polling)
+        self.bot = parts.telegram_bot(options, polling)
         self.pace = Pace(self.clock.monotonic, options.send_rate, chat_burst)
         self.delivery = Delivery(self.deps, self.bot, self.pace)
         self.application: CareApplication = (
@@ -327,7 +192,7 @@ class App:
             said = why
 
     async def _check_database(self) -> None:
-        await check_schema(self.options)
+        await parts.check_schema(self.options)
         async with self.deps.database.read() as session:
             if await people.the_clinic(session) is None:
                 raise StartError("the database has no clinic; run: aftercare init")
@@ -388,7 +253,7 @@ class App:
             return "standing_by"
         if not self.deps.database.well:
             return "storage"
-        return self._alone.trouble or self._ears.trouble or self.delivery.refused
+        return self._alone.trouble or self._ears.trouble or self.delivery.line.refused
 
     def seen(self) -> Seen:
         """Return what the lookout judges by."""

@@ -19,12 +19,13 @@ from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
 import bot
-from bot import app, cli_data, logs, operation, rehearsal
-from bot.app import App, StartError
+from bot import cli_data, founding, logs, operation, parts, rehearsal
+from bot.app import App
 from bot.domain.times import to_utc
 from bot.incoming import alone
 from bot.outgoing import lint
 from bot.outgoing.texts import Texts
+from bot.parts import StartError
 from bot.services import preview as previews
 from bot.settings import Settings
 from bot.storage.backup import BackupError
@@ -132,7 +133,7 @@ def init(
 ) -> None:
     """Create the clinic and print the lead's one-time link."""
     options = Settings()
-    messages = app.load_messages(options)
+    messages = parts.load_messages(options)
     if language not in messages.languages:
         raise typer.BadParameter(f"there are no texts in language {language!r}")
     zone = _zone(timezone)
@@ -165,7 +166,7 @@ def init(
         confirm_joining=confirm_joining,
         created_at=datetime(1970, 1, 1, tzinfo=UTC),
     )
-    username, link = _run(app.init(options, row))
+    username, link = _run(founding.init(options, row))
     typer.echo(f"The clinic is ready. The bot is @{username}.")
     typer.echo(f"The lead opens this link within 24 hours, once: {link}")
     typer.echo(f"Now start the bot: {_program()} run")
@@ -184,7 +185,7 @@ def _short(option: str, value: str, longest: int) -> None:
 @commands.command()
 def invite_lead() -> None:
     """Print a new one-time link by which a lead who lost the account takes over."""
-    link = _run(app.invite_lead(Settings()))
+    link = _run(founding.invite_lead(Settings()))
     typer.echo(f"Whoever opens this link within 24 hours leads the clinic: {link}")
     typer.echo("If somebody leads it by now, that account loses access at that moment.")
 
@@ -200,7 +201,7 @@ def run() -> None:
 
 
 async def _serve(options: Settings) -> None:
-    await app.check_schema(options)
+    await parts.check_schema(options)
     running = App(options, listen_s=alone.LISTEN_S)
     stop = _stop_signal()
     starting = asyncio.ensure_future(running.start())
@@ -259,7 +260,7 @@ async def _demo(port: int) -> None:
 @commands.command()
 def check() -> None:
     """Lint the messages: protocols, missing texts, wording, every text with hostile values."""
-    found = lint.check(app.load_messages(Settings()))
+    found = lint.check(parts.load_messages(Settings()))
     for finding in found:
         typer.echo(f"{finding.file}: {finding.key}: {finding.reason}")
     if found:
@@ -279,7 +280,7 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show every step of a protocol with its times, texts and buttons, and each limit's end."""
-    messages = app.load_messages(Settings())
+    messages = parts.load_messages(Settings())
     if protocol not in messages.protocols:
         known = ", ".join(messages.protocols)
         raise typer.BadParameter(f"there is no protocol {protocol!r}; known: {known}")

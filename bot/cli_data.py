@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot import upkeep
-from bot.app import StartError
+from bot.parts import StartError
 from bot.services.holding import Why
 from bot.services.releasing import Review
 from bot.settings import Settings

@@ -1,10 +1,10 @@
 """What the operator's commands look at: whether everything is in order, and how much there is."""
 
-from bot import app
-from bot.app import StartError
+from bot import parts
 from bot.clock import SystemClock
 from bot.outgoing import lint
 from bot.outgoing.catalogue import MessagesError
+from bot.parts import StartError
 from bot.services import holding
 from bot.services.holding import Held, Why
 from bot.settings import Settings
@@ -23,13 +23,13 @@ async def examine(options: Settings) -> list[tuple[str, str]]:
     token = options.telegram_bot_token.get_secret_value()
     checks.append(("token", "" if token else "TELEGRAM_BOT_TOKEN is empty"))
     try:
-        found = lint.check(app.load_messages(options))
+        found = lint.check(parts.load_messages(options))
         checks.append(("messages", f"{len(found)} findings; run: aftercare check" if found else ""))
         problem = schema.problem(await schema.present(options.database))
         checks.append(("schema", problem))
         if problem:
             return checks
-        deps = app.open_deps(options, SystemClock())
+        deps = parts.open_deps(options, SystemClock())
     except (*TROUBLE, OSError) as trouble:
         return [*checks, ("start", str(trouble))]
     try:
@@ -58,8 +58,8 @@ def _held(held: Held | None) -> str:
 
 async def count(options: Settings) -> dict[str, dict[str, int]]:
     """Return how many patients, reminders, messages and open reports there are, by state."""
-    await app.check_schema(options)
-    deps = app.open_deps(options, SystemClock())
+    await parts.check_schema(options)
+    deps = parts.open_deps(options, SystemClock())
     try:
         async with deps.database.read() as session:
             clinic = await people.the_clinic(session)

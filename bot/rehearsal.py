@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from bot import app
+from bot import founding
 from bot.app import App
 from bot.clock import PushedClock
 from bot.demo.people import Person
@@ -136,7 +136,7 @@ class Rehearsal:
     async def _quiet(self) -> bool:
         if self.telegram.updates.waiting or not self.app.idle or not self.app.alarm.idle:
             return False
-        if self.app.delivery.line_down:
+        if self.app.delivery.line.down:
             # What is due waits for Telegram, and so does whoever pushes the clock.
             return True
         now = self.clock.now()
@@ -192,7 +192,7 @@ async def rehearsal(
         options = options.model_copy(update={"database_url": database_url, "send_rate": send_rate})
         clinic = clinic or demo_clinic()
         zone = ZoneInfo(clinic.timezone)
-        _, link = await app.init(options, clinic, clock)
+        _, link = await founding.init(options, clinic, clock)
         running = App(options, clock, chat_burst, patience_s, look_s=look_s)
         await running.start(web=False)
         stack.push_async_callback(running.stop)

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from bot.app import StartError, check_schema, open_deps
 from bot.clock import SystemClock
+from bot.parts import StartError, check_schema, open_deps
 from bot.services import holding, releasing
 from bot.services.holding import Why
 from bot.services.releasing import Review

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 import bot
-from bot import app, cli
+from bot import cli, founding
 from bot.demo.server import Server
 from bot.demo.telegram import LocalTelegram
 from bot.rehearsal import demo_clinic, local_settings
@@ -232,7 +232,7 @@ async def test_the_bot_waits_for_telegram_and_stops_while_telegram_hangs(
 ) -> None:
     at = f"127.0.0.1:{free_port()}"
     options = local_settings(server, telegram.token, operator.folder / "data")
-    _, link = await app.init(options, demo_clinic())
+    _, link = await founding.init(options, demo_clinic())
     operator.writes_env(
         TELEGRAM_BOT_TOKEN=telegram.token, TELEGRAM_API_URL=server.base_url, HTTP_BIND=at
     )
@@ -356,7 +356,7 @@ class Desk:
             telegram = LocalTelegram(now=now)
             async with telegram.serve() as server:
                 options = local_settings(server, telegram.token, self.folder / "data")
-                await app.init(options, demo_clinic())
+                await founding.init(options, demo_clinic())
                 return options
 
         return asyncio.run(make())

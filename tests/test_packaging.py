@@ -21,9 +21,9 @@ PINNED = re.compile(
 # Everything is asked of the wheel's own copy, in one process that knows no checkout.
 TRY = """
 import bot
-from bot import app, cli
+from bot import cli, parts
 from bot.storage import schema
-print(bot.__file__, app.shipped_messages(), schema.newest(), sep="\\n")
+print(bot.__file__, parts.shipped_messages(), schema.newest(), sep="\\n")
 for arguments in (["check"], ["preview", "mesotherapy-face", "--visit", "2026-03-28T18:30",
                   "--timezone", "Europe/Berlin", "--json"], ["--version"]):
     try:

@@ -9,7 +9,7 @@ from bot.domain.states import PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import accounts, enrolling, invitations, joining, outbox, preview, words
+from bot.services import accounts, colleagues, enrolling, invitations, outbox, preview, words
 from bot.services.deps import Deps, new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
@@ -337,7 +337,7 @@ async def remove(turn: Turn, ref: str) -> None:
     leaver = next((each for each in everybody if each.ref == ref and each.role != LEAD), None)
     if leaver is None:
         raise StaleButton
-    await joining.replace(turn, leaver, lead)
+    await colleagues.replace(turn, leaver, lead)
     await turn.screen(
         "practitioner/removed",
         {"name": words.name_of(turn.session, leaver)},

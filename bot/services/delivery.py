@@ -17,6 +17,7 @@ from bot.domain.rules import Drop, Go
 from bot.domain.states import Cause, Lane, MessageState, Reason, ReminderState
 from bot.logs import Outages
 from bot.outgoing import sender
+from bot.outgoing.line import Line
 from bot.outgoing.pace import Pace
 from bot.outgoing.sender import Outcome, Outgoing
 from bot.services import compose, dispatch, holding, settling, situation, trouble, words
@@ -25,20 +26,18 @@ from bot.services.deps import Deps
 from bot.services.situation import Situation
 from bot.storage import sealed
 from bot.storage.database import Priority
-from bot.storage.queries import outbox, people, plans
+from bot.storage.queries import outbox, people, plans, told
 from bot.storage.tables import Message
 
 log = logging.getLogger(__name__)
 
 # Fixed senders and no more: the HTTP pool gets slower with more (engine.md, pitfall 2).
 SENDERS = 8
-_FIRST_PAUSE_S = 1.0
 _END_REASONS = {
     MessageState.SENT: None,
     MessageState.UNCONFIRMED: Reason.UNCONFIRMED,
     MessageState.FAILED: Reason.TEMPLATE_FAULT,
 }
-_LONGEST_PAUSE_S = 10.0
 _HELD_LOOK_S = 2.0
 _FUSE_REST = timedelta(minutes=10)
 
@@ -70,26 +69,12 @@ class Delivery:
         self._stopping = False
         self._recovers = False
         self._outages = Outages(log)
-        # After a send that got no answer nothing but danger leaves until Telegram answers again:
-        # an outage must not use up the one repeat of everything that falls due in it.
-        self._in_doubt = False
-        self._probing: asyncio.Task[None] | None = None
-        self._pause_s = _FIRST_PAUSE_S
-        self.refused: str | None = None
+        self.line = Line(telegram_bot, pace, deps.bells.outbox.set)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is in a sender's hands, waits to be settled or is being asked."""
-        return not self._sends and not self._done and self._probing is None
-
-    @property
-    def line_down(self) -> bool:
-        """Whether Telegram gives no answer, so that everything but danger waits for it."""
-        return self._in_doubt and self._pace.closed_s > 0
-
-    @property
-    def _danger_only(self) -> bool:
-        return self._in_doubt or self._pace.closed_s > 0
+        return not self._sends and not self._done and not self.line.asking
 
     async def anything_in_the_air(self) -> bool:
         """Say whether another process, dead or not, has left messages that are being sent."""
@@ -140,8 +125,7 @@ class Delivery:
         """Claim nothing more, let what is in the air land, and record it."""
         self._stopping = True
         self._deps.bells.outbox.set()
-        if self._probing is not None:
-            self._probing.cancel()
+        self.line.close()
         await self._land()
 
     async def _land(self) -> None:
@@ -158,7 +142,7 @@ class Delivery:
     async def round(self) -> float:
         """Settle what came back, hand free senders what is due; return seconds to wait."""
         await self._settle()
-        self._probe_if_doubtful()
+        self.line.probe_if_doubtful()
         if self._recovers and not self._sends:
             await self.recover()
             self._recovers = False
@@ -183,28 +167,6 @@ class Delivery:
         self._sends.discard(task)
         self._deps.bells.outbox.set()
 
-    def _probe_if_doubtful(self) -> None:
-        if self._in_doubt and self._probing is None and self._pace.closed_s == 0:
-            self._probing = asyncio.create_task(self._probe())  # noqa: TID251 - kept in _probing, cancelled by stop
-
-    async def _probe(self) -> None:
-        """Ask Telegram something harmless; until it answers, only danger leaves."""
-        try:
-            trouble = await sender.probe(self._bot)
-        finally:
-            self._probing = None
-            self._deps.bells.outbox.set()
-        self.refused = trouble.cause if isinstance(trouble, sender.Refused) else None
-        self._in_doubt = trouble is not None
-        if trouble is None:
-            self._pause_s = _FIRST_PAUSE_S
-            return
-        log.warning(
-            "Telegram gives no answer", extra={"action": "line_down", "cause": trouble.cause}
-        )
-        self._pace.close(self._pause_s)
-        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-
     async def _take(self, free: int) -> tuple[list[_Taken], float]:
         """Commit ``sending`` for as many messages as there are free senders and the pace allows.
 
@@ -223,7 +185,7 @@ class Delivery:
                     limit=1,
                     resting=closed,
                     busy=self._busy,
-                    danger_only=self._danger_only,
+                    danger_only=self.line.danger_only,
                     answers_above=held.above if held else None,
                 ):
                     wait_s = await self._until_next(session, now, resting)
@@ -238,7 +200,7 @@ class Delivery:
                 limit=free,
                 resting=closed,
                 busy=self._busy,
-                danger_only=self._danger_only,
+                danger_only=self.line.danger_only,
                 answers_above=held.above if held else None,
                 for_update=not self._deps.database.is_sqlite,
             )
@@ -267,7 +229,7 @@ class Delivery:
         """Return what left for each patient within the window of the fuse."""
         patients = {row.patient_id or 0 for row in rows if row.practitioner_id is None}
         since = now - rules.FUSE_WINDOW
-        return await outbox.reached_since(session, patients - {0}, since, now)
+        return await told.reached_since(session, patients - {0}, since, now)
 
     def _fuse_blows(self, row: Message, reached: Mapping[int, tuple[int, int]]) -> bool:
         """Say whether a patient has had so much within the hour that no more goes now."""
@@ -452,22 +414,8 @@ class Delivery:
         # A tap may have proved meanwhile that an earlier copy arrived: that one is sent by now.
         rows = await outbox.being_sent(session, outcomes)
         for row in rows:
-            self._heed(row, outcomes[row.id or 0])
+            self.line.heed(row.chat_id, outcomes[row.id or 0])
         await settling.settle(session, [(row, outcomes[row.id or 0]) for row in rows], now)
-
-    def _heed(self, row: Message, outcome: Outcome) -> None:
-        """Slow down, or wait for the line, as the outcome of one send asks for."""
-        match outcome:
-            case sender.Delivered():
-                self._pace.flows()
-            case sender.NotSent(wait=wait, flood=True):
-                self._pace.flood(row.chat_id, (wait or timedelta()).total_seconds())
-            case sender.NotSent() | sender.Unknown():
-                self._in_doubt = True
-            case sender.Refused(cause=cause):
-                self._in_doubt = True
-                self.refused = cause
-                log.error("Telegram refuses this bot", extra={"action": "refused", "cause": cause})
 
 
 def _is_judged(row: Message) -> bool:

@@ -13,7 +13,7 @@ from bot.domain.typed import one_line
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import accounts, actions, invitations, joining, preview, words
+from bot.services import accounts, actions, invitations, joining, links, preview, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
@@ -252,7 +252,7 @@ async def enroll(turn: Turn, typed_name: str, protocol: str, moment: MomentTyped
     await turn.session.flush()
     await add_course(turn, patient, version, moment)
     await actions.note(turn, patient, actions.Kind.ENROLLED)
-    await show_link(turn, patient)
+    await links.show(turn, practitioner, patient)
     return patient
 
 
@@ -299,15 +299,6 @@ async def add_course(
 def session_day(turn: Turn, done_at: datetime) -> date:
     """Return the date D of a session: in the clinic's zone, where the patient then was."""
     return done_at.astimezone(turn.clinic_zone).date()
-
-
-async def show_link(turn: Turn, patient: Patient) -> None:
-    """Send the practitioner a QR picture with the link; the link is forgotten once delivered."""
-    practitioner = lead_or_practitioner(turn)
-    address = await invitations.for_patient(
-        turn.session, turn.clinic, patient, practitioner.id or 0, turn.now
-    )
-    await joining.send_link(turn, practitioner, patient, address)
 
 
 async def confirm(turn: Turn, ref: str, *, is_them: bool) -> None:

@@ -12,8 +12,7 @@ from bot.services.deps import Deps, new_ref
 from bot.services.errors import CareError
 from bot.services.turn import Account, Turn
 from bot.storage import sealed
-from bot.storage.queries import inbox, people
-from bot.storage.queries import outbox as messages
+from bot.storage.queries import inbox, people, told
 from bot.storage.tables import Message, Update
 
 # An account that is nobody's costs the others no more of what Telegram lets us say than this.
@@ -68,7 +67,7 @@ async def _tapped_twice(turn: Turn) -> bool:
     last = await inbox.last_handled(turn.session, turn.account.id, since)
     if not turn.tapped or own is None or last is None or _tap(turn, last) != _tap(turn, own):
         return False
-    refused = await messages.refused_since(turn.session, turn.account.id, since)
+    refused = await told.refused_since(turn.session, turn.account.id, since)
     return last.handled_at not in refused
 
 
@@ -83,7 +82,7 @@ async def _guesses(turn: Turn, template: str) -> bool:
     if template != _LINK_INVALID:
         return False
     since = turn.now - _FAILURES_WITHIN
-    return await messages.count_said(turn.session, turn.account.id, template, since) >= _FAILURES
+    return await told.count_said(turn.session, turn.account.id, template, since) >= _FAILURES
 
 
 async def say(turn: Turn, template: str, values: dict[str, object] | None = None) -> None:
@@ -104,7 +103,7 @@ async def say(turn: Turn, template: str, values: dict[str, object] | None = None
 
 async def _to_stranger(turn: Turn, template: str, values: dict[str, object]) -> None:
     since = turn.now - _STRANGER_PAUSE
-    if await messages.stranger_answered(turn.session, turn.account.id, since):
+    if await told.stranger_answered(turn.session, turn.account.id, since):
         return
     row = Message(
         ref=new_ref(),

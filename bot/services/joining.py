@@ -11,6 +11,7 @@ from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import (
     accounts,
+    colleagues,
     dispatch,
     invitations,
     menus,
@@ -20,14 +21,13 @@ from bot.services import (
     team,
     words,
 )
-from bot.services.deps import new_ref
-from bot.services.errors import CareError, NotAllowed, StaleButton
+from bot.services.errors import CareError, StaleButton
 from bot.services.planning import new_round, replan
 from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import people
-from bot.storage.tables import Consent, Invitation, Patient, Practitioner
+from bot.storage.tables import Consent, Patient
 
 _CLOCKS_A_ROW = 4
 
@@ -36,7 +36,7 @@ async def open_link(turn: Turn, code: str) -> None:
     """Link the account to whom the invitation is for; ``CareError`` when it does not work."""
     invitation = await invitations.find(turn.session, turn.clinic, code, turn.now)
     if invitation.patient_id is None:
-        await _open_as_practitioner(turn, invitation)
+        await colleagues.open_link(turn, invitation)
         return
     if turn.practitioner is not None:
         # The link stays good: a practitioner who tries it must not use it up.
@@ -100,100 +100,6 @@ async def _tell_clinic(
             rows,
             patient=patient,
         )
-
-
-async def _open_as_practitioner(turn: Turn, invitation: Invitation) -> None:
-    if turn.patient is not None:
-        raise NotAllowed
-    leads = invitation.role == "lead"
-    if turn.practitioner is not None and not (leads and turn.practitioner.role != "lead"):
-        # A lead who tries the link must neither use it up nor become what it makes of others.
-        raise CareError("link_for_colleague")
-    if not await people.use_invitation(turn.session, invitation.id or 0, turn.now):
-        raise CareError("link_invalid")
-    known = await people.practitioner_with_any_state(turn.session, turn.account.id)
-    practitioner = known or Practitioner(
-        ref=new_ref(),
-        clinic_id=turn.clinic.id or 0,
-        telegram_id=turn.account.id,
-        created_at=turn.now,
-    )
-    practitioner.role = invitation.role or "practitioner"
-    practitioner.removed_at = practitioner.unreachable_at = None
-    sealed.write(
-        turn.session,
-        practitioner,
-        {
-            "name": turn.account.first_name or turn.account.username,
-            "username": turn.account.username,
-        },
-    )
-    turn.session.add(practitioner)
-    await turn.session.flush()
-    turn.practitioner = practitioner
-    await turn.tell(practitioner, "practitioner/menu", menu=menus.PRACTITIONER)
-    rows = [[Button(label="read_protocols", data=buttons.pack("protocols"))]] if leads else []
-    await turn.tell(
-        practitioner, "practitioner/welcome_lead" if leads else "practitioner/welcome", rows=rows
-    )
-    if leads:
-        # The account that led before is lost, or somebody else's: it opens no door any more.
-        await people.close_team_invitations(turn.session, turn.clinic.id or 0, turn.now)
-        for other in await people.practitioners(turn.session, turn.clinic.id or 0):
-            if other.role == "lead" and other.id != practitioner.id:
-                await replace(turn, other, practitioner)
-
-
-async def replace(turn: Turn, leaver: Practitioner, heir: Practitioner) -> None:
-    """End a practitioner's access at once; their patients move to ``heir``."""
-    leaver.removed_at = turn.now
-    turn.session.add(leaver)
-    waiting = await people.unconfirmed_of(turn.session, leaver.id or 0)
-    await people.move_patients(turn.session, leaver.id or 0, heir.id or 0)
-    for patient in waiting:
-        # Whoever was asked is gone; the patient must not wait for an answer that cannot come.
-        patient.practitioner_id = heir.id or 0
-        await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.now)
-
-
-async def send_link(turn: Turn, practitioner: Practitioner, patient: Patient, address: str) -> None:
-    """Queue the QR picture with its link; both are sealed and forgotten once delivered."""
-    days = invitations.PATIENT_LIFE.days
-    whole = await situation.read(turn.session, patient.id or 0)
-    done_at, planned_at = _session_of_link(whole)
-    at = done_at or planned_at
-    await outbox.to_practitioner(
-        turn.session,
-        practitioner,
-        "practitioner/new_qr",
-        turn.now,
-        language=turn.clinic.language,
-        values={
-            "patient": words.name_of(turn.session, patient),
-            "link": address,
-            "link_days": days,
-            "session_at": dates.moment(at, turn.clinic_zone, turn.clinic.language, turn.now)
-            if at
-            else None,
-            "session_planned": done_at is None,
-        },
-        rows=[
-            [Button(label="copy_link", copies=address)],
-            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
-        ],
-        patient=patient,
-        method="photo",
-        file=address,
-    )
-
-
-def _session_of_link(whole: Situation) -> tuple[datetime | None, datetime | None]:
-    """Return when the session that a link leads to was done, else when it is booked."""
-    courses = whole.running() or whole.courses
-    if not courses:
-        return None, None
-    latest, booked = courses[-1].latest, courses[-1].booked
-    return latest.done_at if latest else None, booked.planned_at if booked else None
 
 
 def _joining(turn: Turn) -> Patient:

@@ -7,7 +7,7 @@ from bot.outgoing.buttons import Button
 from bot.services import actions, enrolling, words
 from bot.services.errors import StaleButton
 from bot.services.turn import Turn
-from bot.storage.queries import outbox
+from bot.storage.queries import outbox, told
 from bot.storage.tables import Message, Patient
 
 # What a page lists: more would not fit into one message.
@@ -17,14 +17,14 @@ _ROWS = 15
 async def show(turn: Turn, ref: str) -> None:
     """Show the newest messages to the patient, each with its time and what became of it."""
     patient = await enrolling.own_patient(turn, ref)
-    found = await outbox.sent_to_patient(turn.session, patient.id or 0, limit=_ROWS + 1)
+    found = await told.sent_to_patient(turn.session, patient.id or 0, limit=_ROWS + 1)
     await _page(turn, patient, found[:_ROWS], older=len(found) > _ROWS, newer=False)
 
 
 async def show_older(turn: Turn, ref: str, message_ref: str) -> None:
     """Show the page before that message, which was the oldest on the screen."""
     patient, edge = await _edge(turn, ref, message_ref)
-    found = await outbox.sent_to_patient(
+    found = await told.sent_to_patient(
         turn.session, patient.id or 0, limit=_ROWS + 1, before=edge.id
     )
     if not found:
@@ -35,7 +35,7 @@ async def show_older(turn: Turn, ref: str, message_ref: str) -> None:
 async def show_newer(turn: Turn, ref: str, message_ref: str) -> None:
     """Show the page after that message; the last page is always a full one."""
     patient, edge = await _edge(turn, ref, message_ref)
-    found = await outbox.sent_to_patient_after(
+    found = await told.sent_to_patient_after(
         turn.session, patient.id or 0, edge.id or 0, limit=_ROWS + 1
     )
     if len(found) <= _ROWS:

@@ -3,7 +3,7 @@
 from bot.domain.states import CourseState, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import accounts, actions, control, enrolling, invitations, screens, words
+from bot.services import accounts, actions, control, enrolling, invitations, links, screens, words
 from bot.services.errors import StaleButton
 from bot.services.planning import replan
 from bot.services.turn import Turn
@@ -139,4 +139,4 @@ async def _make_link(turn: Turn, patient: Patient) -> None:
         raise StaleButton
     if patient.state in (PatientState.DECLINED, PatientState.UNREACHABLE):
         await accounts.unlink(turn, patient)
-    await enrolling.show_link(turn, patient)
+    await links.show(turn, enrolling.lead_or_practitioner(turn), patient)

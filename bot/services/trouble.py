@@ -13,7 +13,7 @@ from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import holding, outbox, team
 from bot.storage import sealed
-from bot.storage.queries import ledger, people, vitals
+from bot.storage.queries import ledger, people, told, vitals
 from bot.storage.queries import outbox as queries
 from bot.storage.tables import Clinic, Message, Practitioner
 
@@ -51,19 +51,19 @@ async def raise_(
         return False
     for row in waiting:
         _join(session, row, cause, written)
-    told = len(waiting)
+    n_told = len(waiting)
     if not waiting:
         leads = await team.leads(session, clinic.id or 0)
         for lead in leads:
             # One that had to wait may have left only now, though it was queued long ago.
             chat_id = lead.telegram_id or 0
-            if await queries.said_between(session, chat_id, template, now - EVERY, now):
+            if await told.said_between(session, chat_id, template, now - EVERY, now):
                 return False
         for lead in leads:
-            told += await _tell(session, lead, template, written, cause, now, clinic.language)
-        log.error("trouble", extra={"action": "trouble", "kind": cause, "count": told})
+            n_told += await _tell(session, lead, template, written, cause, now, clinic.language)
+        log.error("trouble", extra={"action": "trouble", "kind": cause, "count": n_told})
     await vitals.put_instant(session, _told(cause), now)
-    return told > 0
+    return n_told > 0
 
 
 async def raise_counted(session: AsyncSession, now: datetime) -> None:

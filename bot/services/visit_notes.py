@@ -9,6 +9,7 @@ from bot.services import outbox, words
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import outbox as messages
+from bot.storage.queries import told
 from bot.storage.tables import Patient, Visit
 
 BOOKED, MOVED, CANCELLED = (
@@ -68,7 +69,7 @@ async def _take_back_note(turn: Turn, visit: Visit) -> str:
 
 async def _knows(turn: Turn, visit: Visit) -> bool:
     """Say whether the last note that went out already names the visit's time."""
-    last = await messages.latest_sent(turn.session, visit.id or 0, _NOTES)
+    last = await told.latest_sent(turn.session, visit.id or 0, _NOTES)
     if last is None or last.template == CANCELLED or visit.planned_at is None:
         return False
     return sealed.read(turn.session, last).get("file") == visit.planned_at.isoformat()

@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 )
 from sqlmodel import col, select
 
-from bot import app
+from bot import founding
 from bot.app import App
 from bot.clock import PushedClock, SystemClock
 from bot.demo.chats import Message as Shown
@@ -82,7 +82,7 @@ class Life:
         server = await self.stack.enter_async_context(self.telegram.serve())
         options = local_settings(server, self.telegram.token, self.folder)
         self.options = options.model_copy(update={"database_url": self.url, "send_rate": 10_000})
-        _, link = await app.init(self.options, demo_clinic(), self.clock)
+        _, link = await founding.init(self.options, demo_clinic(), self.clock)
         self.others = asyncio.all_tasks()
         running = await self._started()
         zone = ZoneInfo("Europe/Berlin")

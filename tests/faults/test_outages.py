@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from bot import app
+from bot import founding
 from bot.app import App
 from bot.clock import PushedClock
 from bot.demo.people import Person
@@ -108,7 +108,7 @@ async def house(folder: Path, database_url: str) -> AsyncIterator[House]:
         options = local_settings(server, telegram.token, folder)
         options = options.model_copy(update={"database_url": database_url, "send_rate": 10_000.0})
         clinic = demo_clinic()
-        _, link = await app.init(options, clinic, clock)
+        _, link = await founding.init(options, clinic, clock)
         running = App(options, clock, 1_000, LONG_S)
         await running.start(web=False)
         zone = ZoneInfo(clinic.timezone)

@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
-from bot import app
+from bot import founding
 from bot.clock import PushedClock
 from bot.demo.telegram import LocalTelegram
 from bot.rehearsal import demo_clinic, local_settings, rehearsal
@@ -365,7 +365,7 @@ async def test_a_report_by_webhook_is_answered_at_once_too(
                 "http_bind": at,
             }
         )
-        await app.init(options, demo_clinic(), clock)
+        await founding.init(options, demo_clinic(), clock)
         async with running(options, clock) as bot:
             async with bot.deps.database.write() as session:
                 lead = await add_practitioner(session, nour, clock.now())

@@ -282,13 +282,13 @@ async def test_a_refused_bot_marks_nothing_as_failed_and_goes_on_later(
     rows = {lane: await sending.queue(patient, lane) for lane, (_, patient) in cast.items()}
     await sending.pump()
     await sending.after(120)
-    assert sending.delivery.refused is not None
+    assert sending.delivery.line.refused is not None
     for lane, message in rows.items():
         state, _, maybe = await sending.states(message)
         assert (state, maybe) == (QUEUED, 0), lane
     sending.telegram.faults.take_off(fault)
     await sending.after(11)
-    assert sending.delivery.refused is None
+    assert sending.delivery.line.refused is None
     for lane, message in rows.items():
         assert (await sending.message(message)).state is SENT, lane
         assert len(cast[lane][0].received) == 1, lane

@@ -125,7 +125,7 @@ async def test_a_refused_token_is_seen_and_survived(clinic: Clinic) -> None:
     await ana.person.says("My plan")
     async with asyncio.timeout(10):
         while True:
-            if app.signs().trouble is not None and app.delivery.refused:
+            if app.signs().trouble is not None and app.delivery.line.refused:
                 break
             await asyncio.sleep(0.01)
     assert len(ana.heard) == known

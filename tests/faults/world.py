@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 from telegram.request import HTTPXRequest
 
-from bot import app
+from bot import founding, parts
 from bot.clock import Clock, SystemClock
 from bot.demo.people import Person
 from bot.demo.server import Server
@@ -264,8 +264,8 @@ async def found_clinic(
     """The parts of a bot whose clinic was just made by ``init``."""
     options = local_settings(server, token, folder)
     options = options.model_copy(update={"database_url": database_url})
-    await app.init(options, demo_clinic(), clock)
-    return app.open_deps(options, clock)
+    await founding.init(options, demo_clinic(), clock)
+    return parts.open_deps(options, clock)
 
 
 @asynccontextmanager

@@ -91,10 +91,10 @@ async def _line(process: Process) -> bytes:
 
 def _serve() -> None:
     # As `aftercare run` does, but once for all.
-    from bot import app
+    from bot import parts
     from tests.faults import at_once
 
-    app._shipped()
+    parts.shipped()
     for asked in sys.stdin:
         pid = os.fork()
         if pid == 0:

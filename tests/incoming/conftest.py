@@ -12,7 +12,7 @@ from sqlalchemy import text
 from telegram import Bot, Update
 from telegram.request import HTTPXRequest
 
-from bot import app
+from bot import founding, parts
 from bot.clock import SystemClock
 from bot.demo.people import Person
 from bot.demo.server import Server
@@ -101,8 +101,8 @@ async def running_desk(folder: Path, database_url: str) -> AsyncIterator[Desk]:
     async with telegram.serve() as server:
         options = local_settings(server, telegram.token, folder)
         options = options.model_copy(update={"database_url": database_url})
-        await app.init(options, demo_clinic(), clock)
-        deps = app.open_deps(options, clock)
+        await founding.init(options, demo_clinic(), clock)
+        deps = parts.open_deps(options, clock)
         nour, ana, ben = (telegram.person(name) for name in ("Nour", "Ana", "Ben"))
         now = clock.now()
         async with deps.database.write() as session:

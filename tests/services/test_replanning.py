@@ -24,7 +24,6 @@ from sqlmodel import col, select
 from telegram import Bot
 from telegram.request import BaseRequest
 
-from bot.app import load_messages
 from bot.clock import PushedClock
 from bot.domain.protocol import Anchor, Kind, Protocol
 from bot.domain.states import PatientState, ReminderState
@@ -32,6 +31,7 @@ from bot.domain.times import QuietHours, is_quiet
 from bot.outgoing.catalogue import Catalogue
 from bot.outgoing.pace import Pace
 from bot.outgoing.texts import Texts
+from bot.parts import load_messages
 from bot.rehearsal import demo_clinic
 from bot.services import clinic as clinics
 from bot.services import dispatch, enrolling, intake, joining, steering, undoing, visits

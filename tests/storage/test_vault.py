@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import col, select
 
-from bot import app
+from bot import founding
 from bot.app import App
 from bot.clock import PushedClock
 from bot.rehearsal import demo_clinic
@@ -138,7 +138,7 @@ async def test_with_another_key_the_bot_does_not_start_and_changes_nothing(clini
 
     options.keys.unlink()
     with pytest.raises(VaultError, match="cannot be read"):
-        await app.init(options, demo_clinic())
+        await founding.init(options, demo_clinic())
     assert not options.keys.exists()
     assert await clinic.stored() == before
 

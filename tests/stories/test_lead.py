@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import App, shipped_messages
+from bot.app import App
 from bot.clock import PushedClock
+from bot.parts import shipped_messages
 from bot.rehearsal import demo_clinic, rehearsal
 from bot.services import clinic as clinics
 from bot.storage.queries import people

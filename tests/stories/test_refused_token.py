@@ -20,7 +20,7 @@ async def test_nothing_is_failed_by_a_refused_token_and_the_lead_learns_of_it(
     await lookout.look()
     await clinic.ana.person.says("Is anybody there?")
     async with asyncio.timeout(10):
-        while running.delivery.refused is None:  # noqa: ASYNC110 - it has no bell
+        while running.delivery.line.refused is None:  # noqa: ASYNC110 - it has no bell
             await asyncio.sleep(0.02)
     states = {row["state"] for row in await clinic.rows("SELECT state FROM v_message")}
     assert not states & {"failed", "unconfirmed"}
@@ -28,7 +28,7 @@ async def test_nothing_is_failed_by_a_refused_token_and_the_lead_learns_of_it(
 
     telegram.revoked = False
     async with asyncio.timeout(60):
-        while running.poller.trouble or running.delivery.refused:  # noqa: ASYNC110 - it has no bell
+        while running.poller.trouble or running.delivery.line.refused:  # noqa: ASYNC110 - it has no bell
             await asyncio.sleep(0.02)
     await clinic.settle()
     assert "I passed your message" in clinic.ana.last_message

@@ -14,11 +14,12 @@ import pytest
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from bot import app
-from bot.app import App, StartError
+from bot import founding
+from bot.app import App
 from bot.clock import PushedClock
 from bot.demo.telegram import LocalTelegram
 from bot.incoming import poll
+from bot.parts import StartError
 from bot.rehearsal import demo_clinic, local_settings
 from bot.settings import Settings
 from bot.storage.database import Database
@@ -228,7 +229,7 @@ async def test_a_bot_with_a_webhook_hears_by_it_and_later_by_polling(
                 "http_bind": at,
             }
         )
-        _, link = await app.init(options, demo_clinic(), clock)
+        _, link = await founding.init(options, demo_clinic(), clock)
         async with running(options, clock) as bot:
             await nour.opens(link)
             await nour.hears("Lumen")
@@ -274,7 +275,7 @@ async def test_a_webhook_to_which_nothing_can_be_posted_is_no_well_one(tmp_path:
                 "webhook_secret": SecretStr(SECRET),
             }
         )
-        _, link = await app.init(options, demo_clinic(), clock)
+        _, link = await founding.init(options, demo_clinic(), clock)
         async with running(options, clock) as bot:
             await bot.watch.look()
             assert bot.signs().trouble is None
@@ -305,7 +306,7 @@ async def test_what_telegram_refuses_at_the_start_ends_it_with_one_sentence(
     telegram = LocalTelegram(now=clock.now)
     async with telegram.serve() as server:
         polling = local_settings(server, telegram.token, tmp_path)
-        await app.init(polling, demo_clinic(), clock)
+        await founding.init(polling, demo_clinic(), clock)
         for url, secret, said in (
             ("https://care.example/telegram/x", "", "needs a WEBHOOK_SECRET"),
             ("http://care.example/telegram/x", SECRET, "(?i)an https url must be provided"),
