@@ -225,6 +225,9 @@ VARIABLES: Mapping[str, Variable] = {
     "more_unsent": Variable("how many of them are not listed", "2 more", "2 more", (None,)),
     "restored": Variable("whether an older copy of the data is the reason", True, True, (False,)),
     "offline_from": Variable("since when the bot was offline", "Mon 10 March, 14:30"),
+    "held_since": Variable(
+        "since when reminders are held; nothing when not", "Mon 10 March, 14:30", others=(None,)
+    ),
     "offline_until": Variable("until when", "Wed 12 March, 10:00"),
     "unreached": Variable("names of those not reached", ["Ben"], [_HOSTILE], ([],)),
     "count": Variable("how many patients are listed", 2, 2, (0,)),
@@ -492,7 +495,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/today": Text(
         (
             *("day", "visits", "reports", "more_reports", "missed_checks"),
-            *("not_joined", "to_book", "unreached", "n_unsent"),
+            *("not_joined", "to_book", "unreached", "n_unsent", "held_since"),
         ),
         longest=LONGEST_LIST,
     ),

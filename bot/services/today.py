@@ -7,7 +7,7 @@ from bot.domain.states import Level, PatientState, VisitState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import enrolling, unsent, words
+from bot.services import enrolling, holding, unsent, words
 from bot.services.turn import Turn
 from bot.storage.queries import alerts, falling_due, not_sent, people, plans
 from bot.storage.tables import Patient
@@ -52,11 +52,13 @@ async def show(turn: Turn) -> None:
     )
     clinic_id = turn.clinic.id or 0
     n_unsent = await not_sent.count_unsent(turn.session, clinic_id, turn.now - unsent.LOOK_BACK)
+    held = await holding.held(turn.session)
     to_book = await plans.patients_to_book(turn.session, turn.clinic.id or 0, start, day)
     await turn.screen(
         "practitioner/today",
         {
             "day": dates.day(day, language, turn.today),
+            "held_since": dates.moment(held.since, zone, language, turn.now) if held else None,
             "visits": lines[:_VISITS],
             "reports": reports[:_NAMES],
             "more_reports": _more(turn, len(reports)),

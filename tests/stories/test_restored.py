@@ -53,3 +53,15 @@ async def test_updates_of_a_restored_database_wait_and_new_ones_do_not(clinic: C
     await clinic.settle()
     (waiting,) = await clinic.rows("SELECT count(*) AS n FROM v_update WHERE state = 'received'")
     assert waiting["n"] == 0
+
+
+async def test_today_says_that_reminders_are_held(clinic: Clinic) -> None:
+    nour, database = clinic.nour, clinic.rehearsal.app.deps.database
+    async with database.write() as session:
+        await holding.hold(session, Why.RESTORED, clinic.now)
+    await nour.presses("Today")
+    assert "Reminders are held\nNone has gone out since Tue 10 March, 14:" in nour.news()[-1]
+    async with database.write() as session:
+        await holding.end(session)
+    await nour.presses("Today")
+    assert "held" not in nour.news()[-1]
