@@ -12,6 +12,9 @@ from pathlib import Path
 
 from tests.faults.process import Story
 
+# So many messages go before the one that is hit; there are more of them to each kill.
+_SKIPS = 12
+
 Instant = Callable[[Story, random.Random], AbstractAsyncContextManager[bool]]
 
 
@@ -36,13 +39,13 @@ async def by_chance(story: Story, dice: random.Random) -> AsyncIterator[bool]:
         yield True
         return
     if kind == "calls":
-        fault = faults.slow("sendMessage", 0, times=dice.randint(1, 30))
+        fault = faults.slow("sendMessage", 0, times=dice.randint(1, _SKIPS))
         await story.starts(quickly=True)
         reached = await _reached(story, lambda: fault.times == 0)
     else:
         times = dice.randint(1, 8)
         fault = faults.hang("sendMessage", times=times, delivered=kind == "after")
-        fault.skip = dice.randint(0, 25)
+        fault.skip = dice.randint(0, _SKIPS)
         await story.starts(quickly=True)
         reached = await _reached(story, lambda: fault.hits > 0)
     await asyncio.sleep(dice.uniform(0, 0.01))
@@ -53,7 +56,7 @@ async def by_chance(story: Story, dice: random.Random) -> AsyncIterator[bool]:
 async def committed_as_sending(story: Story, dice: random.Random) -> AsyncIterator[bool]:
     """Committed as being sent, and Telegram has nothing of it."""
     fault = story.telegram.faults.hang("sendMessage", times=None)
-    fault.skip = dice.randint(0, 25)
+    fault.skip = dice.randint(0, _SKIPS)
     await story.starts(quickly=True)
     yield await _reached(story, lambda: fault.hits > 0)
 
@@ -62,7 +65,7 @@ async def committed_as_sending(story: Story, dice: random.Random) -> AsyncIterat
 async def answered_and_not_recorded(story: Story, dice: random.Random) -> AsyncIterator[bool]:
     """Telegram has answered; the commit of the result waits for the database."""
     fault = story.telegram.faults.hang("sendMessage", times=dice.randint(1, 4), delivered=True)
-    fault.skip = dice.randint(0, 25)
+    fault.skip = dice.randint(0, _SKIPS)
     await story.starts(quickly=True)
     reached = await _reached(story, lambda: fault.hits > 0)
     with story.locked():

@@ -10,29 +10,33 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, text
-from sqlmodel import select
+from sqlalchemy import Engine, create_engine, text, update
+from sqlmodel import col, select
 
 from bot.clock import SystemClock
 from bot.demo.chats import Message as Shown
 from bot.demo.people import Person
 from bot.demo.server import Server
 from bot.demo.telegram import LocalTelegram
-from bot.domain.states import Lane
+from bot.domain.states import Lane, MessageState, ReminderState
 from bot.services import outbox
 from bot.services.deps import Deps
 from bot.storage import sealed
 from bot.storage.database import sqlite_file
-from bot.storage.tables import Message
+from bot.storage.tables import Message, Patient, Reminder
 from tests.faults.world import add_patient, add_practitioner, found_clinic
 from tests.faults.zygote import Child, Zygote
 
 RATE = "400"
 STOPS_WITHIN_S = 10
 AT_ONCE = str(Path(__file__).with_name("at_once.py"))
+
+# What is due then is left out until somebody lets it go.
+SOME_DAY = datetime(2999, 1, 1, tzinfo=UTC)
 
 # What a phone shows of each message that was queued, and the template that it came from.
 WORDS = {
@@ -149,16 +153,41 @@ class Story:
                 connection.exec_driver_sql("LOCK TABLE message IN EXCLUSIVE MODE")
             yield
 
-    def a_minute_goes_by(self) -> None:
+    def a_minute_goes_by(self, *, fewer_copies_than: int = 1000) -> None:
         """What cools down has done so: nobody wants to wait for it here."""
         with self.outside.begin() as connection:
-            connection.execute(text("UPDATE message SET lease_until = NULL"))
+            connection.execute(
+                text("UPDATE message SET lease_until = NULL WHERE maybe_copies < :most"),
+                {"most": fewer_copies_than},
+            )
+
+    async def falls_due(self, people: Collection[Person], at: datetime) -> None:
+        """What waits for these patients falls due ``at`` then."""
+        numbers = [person.id for person in people]
+        async with self.deps.database.write() as session:
+            await session.exec(
+                update(Message)
+                .where(col(Message.chat_id).in_(numbers), col(Message.state) == MessageState.QUEUED)
+                .values(due_at=at)
+            )
+            own = select(Patient.id).where(col(Patient.telegram_id).in_(numbers))
+            await session.exec(
+                update(Reminder)
+                .where(
+                    col(Reminder.patient_id).in_(own),
+                    col(Reminder.message_id).is_(None),
+                    col(Reminder.state) == ReminderState.PLANNED,
+                    col(Reminder.due_at).is_not(None),
+                    col(Reminder.step) == "card",
+                )
+                .values(due_at=at)
+            )
 
     def unfinished(self) -> int:
-        """How many messages and updates are not finished; those that cool down are left out."""
+        """How many messages and updates are not finished; what waits or cools down is left out."""
         (messages,) = self.ask(
             "SELECT count(*) FROM message WHERE state = 'sending'"
-            " OR (state = 'queued' AND lease_until IS NULL AND NOT EXISTS"
+            " OR (state = 'queued' AND lease_until IS NULL AND due_at < '2999-01-01' AND NOT EXISTS"
             "  (SELECT 1 FROM message AS first"
             "   WHERE first.id = message.follows_id AND first.lease_until IS NOT NULL"
             "   AND first.state = 'queued'))"
