@@ -1,8 +1,12 @@
 """What a patient gets who joins after the session: one card, the safety check, the rest."""
 
+from datetime import timedelta
+
 import pytest
 
-from .samples import FILLER_PROTOCOL, at, done, goes, handed, local, planning, reasons
+from bot.domain.schedule import is_stale
+
+from .samples import FILLER_PROTOCOL, at, crowded, done, goes, handed, local, planning, reasons
 
 SESSION = "2025-03-10 15:40"
 
@@ -115,3 +119,24 @@ def test_a_replan_after_joining_late_settles_the_same() -> None:
     gone = [handed(session, "card", "2025-03-13")]
     made = planning(session, delivered=gone, now=at("2025-03-14 09:00"))
     assert reasons(made) == {"d1": "joined_late!", "d3": "folded!"}
+
+
+def test_a_check_soon_at_night_counts_as_soon_if_quiet_hours_are_not_for_it() -> None:
+    early = "a|D+0 18:00|D+1 20:00|check|safety = true"
+    night = "b|D+0 22:00|D+1 20:00|check|safety = true"
+    joined = "2025-03-10 20:30"
+    exempt = crowded(early, f"{night}|quiet_exempt = true")
+    made = planning(done(SESSION, protocol=exempt, since=joined))
+    assert reasons(made)["a"] == "folded!"
+    assert goes(made)["b"] == "2025-03-10 22:00"
+    # In quiet hours like any other it comes at 08:30, too far away to wait for.
+    made = planning(done(SESSION, protocol=crowded(early, night), since=joined))
+    assert goes(made)["a"] == joined
+
+
+def test_an_answer_is_stale_after_an_hour() -> None:
+    due, hour = at("2025-03-10 15:40"), timedelta(hours=1)
+    assert not is_stale(due, due)
+    assert not is_stale(due, due + hour)
+    assert is_stale(due, due + hour + timedelta.resolution)
+    assert is_stale(due, due + 30 * hour)

@@ -197,3 +197,25 @@ def test_when_a_finished_step_may_come_again(
     state: ReminderState, reason: Reason | None, moved: bool, holds: bool, again: bool
 ) -> None:
     assert rules.reopens(state, reason, moved=moved, holds_again=holds) is again
+
+
+@pytest.mark.parametrize(
+    ("lane", "unasked", "sent", "sent_unasked", "blows"),
+    [
+        (Lane.REPLY, False, 59, 0, False),
+        (Lane.REPLY, False, 60, 0, True),
+        (Lane.REPLY, False, 61, 0, True),
+        (Lane.CARE, True, 5, 5, False),
+        (Lane.CARE, True, 6, 6, True),
+        (Lane.CARE, True, 7, 7, True),
+        # What a person asked for is not counted with what nobody did.
+        (Lane.CARE, False, 7, 7, False),
+        (Lane.COURTESY, True, 60, 0, True),
+        (Lane.DANGER, True, 600, 600, False),
+    ],
+)
+def test_how_much_is_too_much_within_an_hour(
+    lane: Lane, unasked: bool, sent: int, sent_unasked: int, blows: bool
+) -> None:
+    blown = rules.fuse_blows(lane, unasked=unasked, sent=sent, sent_unasked=sent_unasked)
+    assert blown is blows
