@@ -153,12 +153,23 @@ class Story:
                 connection.exec_driver_sql("LOCK TABLE message IN EXCLUSIVE MODE")
             yield
 
-    def a_minute_goes_by(self, *, fewer_copies_than: int = 1000) -> None:
-        """What cools down has done so: nobody wants to wait for it here."""
+    def a_minute_goes_by(self, *, resting_from: int | None = None) -> None:
+        """What cools down has done so: nobody wants to wait for it here.
+
+        What was in doubt as often as ``resting_from`` waits for somebody to call this without.
+        """
+        most = 1000 if resting_from is None else resting_from
         with self.outside.begin() as connection:
             connection.execute(
-                text("UPDATE message SET lease_until = NULL WHERE maybe_copies < :most"),
-                {"most": fewer_copies_than},
+                update(Message).where(col(Message.maybe_copies) < most).values(lease_until=None)
+            )
+            connection.execute(
+                update(Message)
+                .where(
+                    col(Message.maybe_copies) >= most,
+                    col(Message.state) == MessageState.QUEUED,
+                )
+                .values(lease_until=SOME_DAY)
             )
 
     async def falls_due(self, people: Collection[Person], at: datetime) -> None:

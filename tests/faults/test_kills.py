@@ -128,7 +128,7 @@ async def test_killed_at_any_instant_nothing_is_lost_and_nothing_comes_twice_unf
             story.telegram.faults.clear()
             in_the_air |= set(story.ask("SELECT id, attempts FROM message WHERE state = 'sending'"))
             # First in line it would be hit at every kill, and after six of them be left for good.
-            story.a_minute_goes_by(fewer_copies_than=4)
+            story.a_minute_goes_by(resting_from=4)
 
         killed_s = SystemClock().monotonic() - began_s
         await finish(story)
