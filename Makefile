@@ -36,7 +36,7 @@ screenshots: $(READY)
 DATABASE ?= sqlite
 PROOFS := kills updates script machine disk outages zones clock backups instances
 prove-kills: export AFTERCARE_KILLS = 1000
-prove-kills: export AFTERCARE_PATIENTS = 2600
+prove-kills: export AFTERCARE_PATIENTS = 3000
 prove-kills: WHERE = tests/faults/test_kills.py
 prove-updates: export AFTERCARE_KILLS = 500
 prove-updates: export AFTERCARE_UPDATES = 10000

@@ -229,7 +229,8 @@ async def running_story(folder: Path, database_url: str) -> AsyncIterator[Story]
 async def fill(story: Story, patients: int, also: Collection[str] = ()) -> None:
     """Patients who have just joined: a card with its second bubble, an answer, for some danger.
 
-    ``also`` are more answers that each of them reads.
+    ``also`` are more answers for those who have one on its way. Whoever writes meanwhile has none:
+    an answer in doubt is not repeated to somebody who has gone on.
     """
     now = story.deps.clock.now()
     async with story.deps.database.write() as session:
@@ -245,9 +246,7 @@ async def fill(story: Story, patients: int, also: Collection[str] = ()) -> None:
             story.patients.append(person)
             doctor = rows[number % len(rows)]
             patient = await add_patient(session, story.deps, person, doctor, now)
-            if number % 3:
-                await outbox.to_patient(session, patient, "patient/got_it", now)
-            for template in also:
+            for template in ("patient/got_it", *also) if number % 3 else ():
                 await outbox.to_patient(session, patient, template, now)
             if number % 10 == 1:
                 await outbox.to_patient(session, patient, "patient/urgent", now, lane=Lane.DANGER)
