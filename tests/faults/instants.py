@@ -12,9 +12,6 @@ from pathlib import Path
 
 from tests.faults.process import Story
 
-# So many messages go before the one that is hit; there are more of them to each kill.
-_SKIPS = 12
-
 Instant = Callable[[Story, random.Random], AbstractAsyncContextManager[bool]]
 
 
@@ -39,13 +36,13 @@ async def by_chance(story: Story, dice: random.Random) -> AsyncIterator[bool]:
         yield True
         return
     if kind == "calls":
-        fault = faults.slow("sendMessage", 0, times=dice.randint(1, _SKIPS))
+        fault = faults.slow("sendMessage", 0, times=dice.randint(1, 1 + story.share))
         await story.starts(quickly=True)
         reached = await _reached(story, lambda: fault.times == 0)
     else:
         times = dice.randint(1, 8)
         fault = faults.hang("sendMessage", times=times, delivered=kind == "after")
-        fault.skip = dice.randint(0, _SKIPS)
+        fault.skip = dice.randint(0, story.share)
         await story.starts(quickly=True)
         reached = await _reached(story, lambda: fault.hits > 0)
     await asyncio.sleep(dice.uniform(0, 0.01))
@@ -56,7 +53,7 @@ async def by_chance(story: Story, dice: random.Random) -> AsyncIterator[bool]:
 async def committed_as_sending(story: Story, dice: random.Random) -> AsyncIterator[bool]:
     """Committed as being sent, and Telegram has nothing of it."""
     fault = story.telegram.faults.hang("sendMessage", times=None)
-    fault.skip = dice.randint(0, _SKIPS)
+    fault.skip = dice.randint(0, story.share)
     await story.starts(quickly=True)
     yield await _reached(story, lambda: fault.hits > 0)
 
@@ -65,7 +62,7 @@ async def committed_as_sending(story: Story, dice: random.Random) -> AsyncIterat
 async def answered_and_not_recorded(story: Story, dice: random.Random) -> AsyncIterator[bool]:
     """Telegram has answered; the commit of the result waits for the database."""
     fault = story.telegram.faults.hang("sendMessage", times=dice.randint(1, 4), delivered=True)
-    fault.skip = dice.randint(0, _SKIPS)
+    fault.skip = dice.randint(0, story.share)
     await story.starts(quickly=True)
     reached = await _reached(story, lambda: fault.hits > 0)
     with story.locked():

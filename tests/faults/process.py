@@ -68,6 +68,8 @@ class Story:
     practitioners: list[Person] = field(default_factory=list)
     process: Child | None = None
     zygote: Zygote | None = None
+    # About so many messages go before one that is hit, at most.
+    share: int = 25
     # What runs the bot's own command, such as a tracer.
     under: tuple[str, ...] = ()
 
