@@ -60,7 +60,7 @@ async def test_today_says_that_reminders_are_held(clinic: Clinic) -> None:
     async with database.write() as session:
         await holding.hold(session, Why.RESTORED, clinic.now)
     await nour.presses("Today")
-    assert "Reminders are held\nNone has gone out since Tue 10 March, 14:" in nour.news()[-1]
+    assert "Reminders are held\nNot one has gone out since Tue 10 March, 14:" in nour.news()[-1]
     async with database.write() as session:
         await holding.end(session)
     await nour.presses("Today")
