@@ -55,6 +55,17 @@ ALSO = {
 }
 
 
+def writing(file: Path) -> bool:
+    """Whether somebody is in the middle of a transaction that writes to the file."""
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as looking:
+        try:
+            looking.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        looking.execute("ROLLBACK")
+    return False
+
+
 @dataclass(slots=True)
 class Story:
     """A clinic whose bot is another process."""
@@ -137,13 +148,7 @@ class Story:
                 " AND datname = current_database() AND pid <> pg_backend_pid()"
             )
             return bool(others[0])
-        with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as looking:
-            try:
-                looking.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return True
-            looking.execute("ROLLBACK")
-        return False
+        return writing(file)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
