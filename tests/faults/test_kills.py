@@ -9,6 +9,7 @@ import logging
 import os
 import random
 from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.demo.chats import Message as Shown
 from bot.demo.people import Person
+from bot.demo.telegram import Call
 from tests.faults import instants
 from tests.faults.process import (
     ALSO,
@@ -50,7 +52,7 @@ class Witness:
         self.copies: Counter[tuple[int, str]] = Counter()
         self.unforeseen: list[str] = []
         self._seen: Counter[int] = Counter()
-        self._calls = 0
+        self._last: Call | None = None
 
     async def watch(self) -> None:
         while True:
@@ -58,9 +60,11 @@ class Witness:
             await self._story.telegram.bell.wait()
 
     def look(self) -> None:
+        # The log keeps the last calls only: how many there were says nothing.
         calls = self._story.telegram.calls
-        new = {calls[at].chat or 0 for at in range(self._calls - len(calls), 0)}
-        self._calls = len(calls)
+        unseen = takewhile(lambda call: call is not self._last, reversed(calls))
+        new = {call.chat or 0 for call in unseen}
+        self._last = calls[-1] if calls else None
         for number in new & self._patients.keys():
             person = self._patients[number]
             received = person.received
