@@ -99,7 +99,8 @@ def _beside(options: Settings, name: str) -> Path:
 
 
 def _stamp() -> str:
-    return f"{SystemClock().now():%Y%m%dT%H%M%SZ}"
+    # To the microsecond: what is done twice within a second must not be refused for its name.
+    return f"{SystemClock().now():%Y%m%dT%H%M%S-%fZ}"
 
 
 async def restore(options: Settings, source: Path, progress: Progress) -> Restored:
