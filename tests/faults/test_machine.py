@@ -115,6 +115,8 @@ class Life:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # What a task was cut off in keeps its connection alive.
+        tasks.clear()
         await running.application.shutdown()
         await running.bot.shutdown()
         await running.deps.database.close()
@@ -125,11 +127,11 @@ class Life:
     async def _lock_is_free(self) -> None:
         """A connection that was cut off in the middle holds its lock until nobody knows it."""
         file = sqlite_file(self.options.database)
-        async with asyncio.timeout(60):
+        for _ in range(100):
             gc.collect()
-            while file is not None and writing(file):
-                await asyncio.sleep(0.05)
-                gc.collect()
+            if file is None or not writing(file):
+                return
+            await asyncio.sleep(0.05)
 
     async def ends(self) -> None:
         self.telegram.faults.clear()
