@@ -37,12 +37,10 @@ from bot.demo.chats import Message as Shown
 from bot.demo.telegram import LocalTelegram
 from bot.domain.states import MessageState, ReminderState
 from bot.rehearsal import Rehearsal, demo_clinic, local_settings
-from bot.storage.database import sqlite_file
 from bot.storage.queries import vitals
 from bot.storage.tables import Alert, Consent, Message, Patient, Reminder, Update
 from tests.cast import Actor, Clinic
 from tests.conftest import LONG_S, START
-from tests.faults.process import writing
 from tests.faults.record import proved
 from tests.postgres import PostgresServer
 
@@ -115,23 +113,13 @@ class Life:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # What a task was cut off in keeps its connection alive.
-        tasks.clear()
         await running.application.shutdown()
         await running.bot.shutdown()
         await running.deps.database.close()
-        await self._lock_is_free()
+        # A connection that was cut off in the middle holds its lock until nobody knows it.
+        gc.collect()
         self.telegram.faults.clear()
         self.clinic.rehearsal = replace(self.clinic.rehearsal, app=await self._started())
-
-    async def _lock_is_free(self) -> None:
-        """A connection that was cut off in the middle holds its lock until nobody knows it."""
-        file = sqlite_file(self.options.database)
-        for _ in range(100):
-            gc.collect()
-            if file is None or not writing(file):
-                return
-            await asyncio.sleep(0.05)
 
     async def ends(self) -> None:
         self.telegram.faults.clear()
