@@ -1,6 +1,5 @@
 """The parts that the bot and its commands are built of: texts, connection, database, schema."""
 
-import logging
 from functools import cache
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from bot.services.deps import Bells, Deps
 from bot.settings import PUBLIC_API_URL, Settings
 from bot.storage import database, schema, vault
 from bot.storage.database import Database
-
-log = logging.getLogger(__name__)
 
 
 class StartError(RuntimeError):

@@ -48,9 +48,8 @@ _BOOKING = frozenset({Kind.BOOK})
 async def dispatch_due(deps: Deps, now: datetime) -> int:
     """Expire what is too late and queue what is due; return how many messages were queued."""
     async with deps.database.read() as session:
-        if not await falling_due.anything_to_do(
-            session, now
-        ) and not await falling_due.patients_piled_up(session, now - schedule.LATE):
+        waits = await falling_due.anything_to_do(session, now)
+        if not waits and not await falling_due.patients_piled_up(session, now - schedule.LATE):
             return 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.pause_ended(session, now):

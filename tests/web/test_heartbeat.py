@@ -118,3 +118,4 @@ async def test_an_address_that_leads_nowhere_stops_nothing(url: str) -> None:
             await asyncio.sleep(0.005)
     heartbeat.stop()
     await beating
+    assert looks >= 3

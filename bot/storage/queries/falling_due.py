@@ -7,18 +7,8 @@ from sqlalchemy import or_, text, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain.states import (
-    MessageState,
-    PatientState,
-    Reason,
-    ReminderState,
-)
-from bot.storage.tables import (
-    Message,
-    Patient,
-    Reminder,
-    Visit,
-)
+from bot.domain.states import MessageState, PatientState, Reason, ReminderState
+from bot.storage.tables import Message, Patient, Reminder, Visit
 
 
 async def anything_to_do(session: AsyncSession, now: datetime) -> bool:

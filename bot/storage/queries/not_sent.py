@@ -7,16 +7,8 @@ from sqlalchemy import ColumnElement, and_, or_, text, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain.states import (
-    PatientState,
-    Reason,
-    ReminderState,
-)
-from bot.storage.tables import (
-    Patient,
-    Practitioner,
-    Reminder,
-)
+from bot.domain.states import PatientState, Reason, ReminderState
+from bot.storage.tables import Patient, Practitioner, Reminder
 
 # In the very words of the index ``reminder_unlisted``.
 _UNLISTED = text("reminder.state IN ('expired', 'undelivered') AND reminder.listed_at IS NULL")

@@ -8,14 +8,7 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.states import PatientState
-from bot.storage.tables import (
-    Clinic,
-    Consent,
-    Dialogue,
-    Invitation,
-    Patient,
-    Practitioner,
-)
+from bot.storage.tables import Clinic, Consent, Dialogue, Invitation, Patient, Practitioner
 
 
 async def the_clinic(session: AsyncSession) -> Clinic | None:

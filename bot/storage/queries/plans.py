@@ -8,21 +8,8 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain.states import (
-    CourseState,
-    PatientState,
-    Reason,
-    ReminderState,
-    VisitState,
-)
-from bot.storage.tables import (
-    Action,
-    Answer,
-    Course,
-    Patient,
-    Reminder,
-    Visit,
-)
+from bot.domain.states import CourseState, PatientState, Reason, ReminderState, VisitState
+from bot.storage.tables import Action, Answer, Course, Patient, Reminder, Visit
 
 
 async def course(session: AsyncSession, course_id: int) -> Course:

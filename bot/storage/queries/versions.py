@@ -7,10 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain import protocol as protocols
 from bot.domain.protocol import Protocol
-from bot.storage.tables import (
-    Course,
-    ProtocolVersion,
-)
+from bot.storage.tables import Course, ProtocolVersion
 
 
 async def approved_protocols(session: AsyncSession, clinic_id: int) -> Sequence[ProtocolVersion]:
