@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import time
+from datetime import time, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
+from bot.domain import triage
 from bot.domain.moments import (
     Anchor,
     Moment,
@@ -18,6 +19,7 @@ from bot.domain.moments import (
 )
 from bot.domain.reading import ProtocolError, Table
 from bot.domain.times import QuietHours
+from bot.domain.triage import NOTHING_EXPECTED, Triage
 
 __all__ = [
     "Anchor",
@@ -34,15 +36,16 @@ __all__ = [
 
 LATEST_WINDOW_DAYS = 7
 MAX_BUTTONS = 3
+NUDGE_AFTER = timedelta(hours=4)
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LABEL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TEMPLATE = re.compile(r"steps(/[a-z0-9]+(-[a-z0-9]+)*)+")
 _GAP = re.compile(r"gap >= (\d{1,3})")
 _NEXT_VISIT_NEAR = re.compile(r"NV <= D\+(\d{1,3})")
-_FILE_KEYS = frozenset({"title", "version", "limits", "step"})
+_FILE_KEYS = frozenset({"title", "version", "limits", "triage", "step"})
 _REPEAT_KEYS = frozenset({"after_days", "times"})
-_TIME_KEYS = frozenset({"when", "latest", "valid_until", "quiet_exempt", "repeat"})
+_TIME_KEYS = frozenset({"when", "latest", "valid_until", "quiet_exempt", "repeat", "nudge_after"})
 _CONTENT_KEYS = frozenset({"id", "kind", "safety", "template", "warning", "buttons", "sources"})
 _STEP_KEYS = _TIME_KEYS | _CONTENT_KEYS | {"only_if", "skip_if"}
 _DAY = 24 * 60
@@ -115,6 +118,8 @@ class Step:
     latest_at: time | None = None
     quiet_exempt: bool = False
     warning_template: str | None = None
+    # An unanswered safety check is asked once more after this long.
+    nudge_after: timedelta = NUDGE_AFTER
 
     @property
     def silent(self) -> bool:
@@ -131,6 +136,7 @@ class Protocol:
     title: str
     limits: tuple[Limit, ...]
     steps: tuple[Step, ...]
+    triage: Triage = NOTHING_EXPECTED
 
     def step(self, step_id: str) -> Step:
         """The step of that id; raises KeyError when the protocol has none."""
@@ -151,6 +157,7 @@ def parse(name: str, data: Mapping[str, object], file: str) -> Protocol:
     table.only(_FILE_KEYS)
     title, version = table.text("title"), table.count("version")
     limits = _limits(table)
+    signs = triage.parse(table.table("triage")) if "triage" in table.data else NOTHING_EXPECTED
     steps: list[Step] = []
     for entry in table.tables("step"):
         for step in _steps(entry):
@@ -159,7 +166,7 @@ def parse(name: str, data: Mapping[str, object], file: str) -> Protocol:
             steps.append(step)
     if sum(Kind.CARD in step.kinds for step in steps) != 1:
         table.refuse("step", "must hold one card, what a patient who joins gets first")
-    return Protocol(name, version, title, limits, tuple(steps))
+    return Protocol(name, version, title, limits, tuple(steps), signs)
 
 
 def _limits(table: Table) -> tuple[Limit, ...]:
@@ -187,6 +194,9 @@ def _steps(table: Table) -> tuple[Step, ...]:
         latest_at=_read(table, "latest", parse_clock) if "latest" in table.data else None,
         quiet_exempt=table.flag("quiet_exempt"),
         warning_template=table.text("warning", _TEMPLATE) if "warning" in table.data else None,
+        nudge_after=_read(table, "nudge_after", _hours)
+        if "nudge_after" in table.data
+        else NUDGE_AFTER,
     )
     _check_times(table, step)
     _check_meaning(table, step)
@@ -251,6 +261,8 @@ def _check_meaning(table: Table, step: Step) -> None:
         table.refuse("warning", "belongs to a card only")
     if step.quiet_exempt and not (step.safety or Kind.CARD in step.kinds):
         table.refuse("quiet_exempt", "belongs to a card or a safety check only")
+    if "nudge_after" in table.data and not step.safety:
+        table.refuse("nudge_after", "belongs to a safety check only")
     if len(step.buttons) > MAX_BUTTONS:
         table.refuse("buttons", f"must be {MAX_BUTTONS} at most")
     for condition in step.conditions:
@@ -293,6 +305,13 @@ def _quiet_end(minute: int) -> int:
     if clock >= start:
         return (day + 1) * _DAY + end
     return day * _DAY + end if clock < end else minute
+
+
+def _hours(text: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,2})h", text)
+    if found is None or not int(found[1]):
+        raise ValueError(f"{text!r} is not like '4h'")
+    return timedelta(hours=int(found[1]))
 
 
 def _read(table: Table, key: str, reader: Callable[[str], T]) -> T:

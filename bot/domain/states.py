@@ -62,6 +62,15 @@ class AlertState(StrEnum):
     CLOSED = "closed"
 
 
+class PhotoState(StrEnum):
+    """A picture that a patient sent."""
+
+    WAITING = "waiting"
+    STORED = "stored"
+    REFUSED = "refused"
+    DELETED = "deleted"
+
+
 class UpdateState(StrEnum):
     """One row of the inbox."""
 

@@ -9,10 +9,12 @@ from sqlalchemy import (
     Boolean,
     Column,
     Index,
+    Integer,
     LargeBinary,
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlmodel import Field, SQLModel
 
@@ -23,6 +25,7 @@ from bot.domain.states import (
     Level,
     MessageState,
     PatientState,
+    PhotoState,
     Reason,
     ReminderState,
     UpdateState,
@@ -39,6 +42,14 @@ def _no() -> Any:
     return Column(Boolean, nullable=False, server_default=false())
 
 
+def _yes() -> Any:
+    return Column(Boolean, nullable=False, server_default=true())
+
+
+def _number(default: int) -> Any:
+    return Column(Integer, nullable=False, server_default=text(str(default)))
+
+
 def _sealed() -> Any:
     return Column(LargeBinary, nullable=True)
 
@@ -52,6 +63,11 @@ def _chat(*, unique: bool = False, index: bool = False, primary_key: bool = Fals
         primary_key=primary_key,
         autoincrement=False,
     )
+
+
+def _where(name: str, column: str, condition: str) -> Index:
+    """An index of the few rows that something is still to happen to."""
+    return Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 class Clinic(SQLModel, table=True):
@@ -71,6 +87,13 @@ class Clinic(SQLModel, table=True):
     bot_username: str = ""
     confirm_joining: bool = True
     retention_days: int = 365
+    # Somebody is called day and night; else what is urgent in closed hours is sent elsewhere.
+    has_on_call: bool = Field(default=False, sa_column=_no())
+    # Photos may be asked for at all; each patient agrees besides.
+    photos_on: bool = Field(default=True, sa_column=_yes())
+    photo_days: int = Field(default=180, sa_column=_number(180))
+    # When the chain of alerts was first seen to work; before that no patient is enrolled.
+    live_at: datetime | None = Field(default=None, sa_column=_instant())
     is_demo: bool = False
     created_at: datetime = Field(sa_column=_instant(nullable=False))
 
@@ -83,6 +106,9 @@ class Practitioner(SQLModel, table=True):
     clinic_id: int = Field(foreign_key="clinic.id", index=True)
     telegram_id: int | None = Field(default=None, sa_column=_chat(unique=True))
     role: str = "practitioner"
+    # Gets what is urgent day and night; or what the others did not take within ten minutes.
+    is_on_call: bool = Field(default=False, sa_column=_no())
+    is_backup: bool = Field(default=False, sa_column=_no())
     removed_at: datetime | None = Field(default=None, sa_column=_instant())
     # Since when Telegram does not reach them; whoever speaks to the bot is reached again.
     unreachable_at: datetime | None = Field(default=None, sa_column=_instant())
@@ -299,6 +325,7 @@ class Reminder(SQLModel, table=True):
             sqlite_where=text("state = 'expired'"),
             postgresql_where=text("state = 'expired'"),
         ),
+        _where("reminder_look_at", "look_at", "look_at IS NOT NULL"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -327,6 +354,12 @@ class Reminder(SQLModel, table=True):
     final_at: datetime | None = Field(default=None, sa_column=_instant())
     # When the practitioner was handed it in a list of what was not sent.
     listed_at: datetime | None = Field(default=None, sa_column=_instant())
+    # Of a safety check: when an answer is waited for no longer, when it was asked once more,
+    # when it became an item of the list of those who gave no answer, and when somebody ticked it.
+    look_at: datetime | None = Field(default=None, sa_column=_instant())
+    nudged_at: datetime | None = Field(default=None, sa_column=_instant())
+    unanswered_at: datetime | None = Field(default=None, sa_column=_instant())
+    unanswered_done_at: datetime | None = Field(default=None, sa_column=_instant())
 
 
 class Answer(SQLModel, table=True):
@@ -341,21 +374,108 @@ class Answer(SQLModel, table=True):
     sealed: bytes | None = Field(default=None, sa_column=_sealed())
 
 
-class Alert(SQLModel, table=True):
-    """Something that a person of the clinic must look at."""
+class Report(SQLModel, table=True):
+    """What a patient says is wrong, from the first tap on; ``sealed`` holds the answers."""
+
+    __table_args__ = (_where("report_due", "due_at", "due_at IS NOT NULL"),)
 
     id: int | None = Field(default=None, primary_key=True)
     ref: str = Field(unique=True)
     clinic_id: int = Field(foreign_key="clinic.id", index=True)
     patient_id: int = Field(foreign_key="patient.id", index=True)
+    # The session that it is about, and the day after it; nothing before any session.
+    visit_id: int | None = Field(default=None, foreign_key="visit.id")
+    reminder_id: int | None = Field(default=None, foreign_key="reminder.id")
+    day: int | None = None
+    opened_at: datetime = Field(sa_column=_instant(nullable=False))
+    ended_at: datetime | None = Field(default=None, sa_column=_instant())
+    # When one that stopped half-way counts at the level that it has reached.
+    due_at: datetime | None = Field(default=None, sa_column=_instant())
+    # What was acted on so far.
+    level: Level | None = Field(default=None, sa_column=Column(stored(Level), nullable=True))
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+
+class Alert(SQLModel, table=True):
+    """Something that a person of the clinic must look at; ``sealed`` holds what was reported."""
+
+    __table_args__ = (_where("alert_due", "due_at", "due_at IS NOT NULL"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    report_id: int | None = Field(default=None, foreign_key="report.id", index=True)
     level: Level = Field(sa_column=Column(stored(Level), nullable=False))
     state: AlertState = Field(
         default=AlertState.OPEN, sa_column=Column(stored(AlertState), nullable=False)
     )
     opened_at: datetime = Field(sa_column=_instant(nullable=False))
+    # The moment that its consequences count from, the next of them, and when that is due.
+    counts_from: datetime | None = Field(default=None, sa_column=_instant())
+    next_step: int = Field(default=0, sa_column=_number(0))
+    due_at: datetime | None = Field(default=None, sa_column=_instant())
     acked_by: int | None = Field(default=None, foreign_key="practitioner.id")
     acked_at: datetime | None = Field(default=None, sa_column=_instant())
+    closed_by: int | None = Field(default=None, foreign_key="practitioner.id")
+    closed_at: datetime | None = Field(default=None, sa_column=_instant())
+    outcome: str | None = None
+    # Nobody took it in all that time: a mark, the alert stays open.
+    unreached_at: datetime | None = Field(default=None, sa_column=_instant())
+    # Routine messages rest from its opening until then; nothing while somebody has to say so.
+    resumed_at: datetime | None = Field(default=None, sa_column=_instant())
+    is_drill: bool = Field(default=False, sa_column=_no())
     rounds: int = 1
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+
+class AlertLog(SQLModel, table=True):
+    """Who was told of an alert, who took it and how it ended, each with its time."""
+
+    __tablename__ = "alert_log"
+
+    id: int | None = Field(default=None, primary_key=True)
+    alert_id: int = Field(foreign_key="alert.id", index=True)
+    at: datetime = Field(sa_column=_instant(nullable=False))
+    act: str
+    practitioner_id: int | None = Field(default=None, foreign_key="practitioner.id")
+
+
+class Question(SQLModel, table=True):
+    """What a patient asked, and who answered; ``sealed`` holds both texts."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    kind: str
+    asked_at: datetime = Field(sa_column=_instant(nullable=False))
+    reply_by: datetime | None = Field(default=None, sa_column=_instant())
+    answered_at: datetime | None = Field(default=None, sa_column=_instant())
+    answered_by: int | None = Field(default=None, foreign_key="practitioner.id")
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
+
+
+class Photo(SQLModel, table=True):
+    """A picture of a patient; the file is encrypted in ``DATA_DIR``, ``sealed`` says which."""
+
+    __table_args__ = (_where("photo_to_fetch", "received_at", "state = 'waiting'"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    clinic_id: int = Field(foreign_key="clinic.id", index=True)
+    patient_id: int = Field(foreign_key="patient.id", index=True)
+    visit_id: int | None = Field(default=None, foreign_key="visit.id", index=True)
+    day: int | None = None
+    angle: str | None = None
+    album: str | None = None
+    state: PhotoState = Field(
+        default=PhotoState.WAITING, sa_column=Column(stored(PhotoState), nullable=False)
+    )
+    received_at: datetime = Field(sa_column=_instant(nullable=False))
+    stored_at: datetime | None = Field(default=None, sa_column=_instant())
+    attempts: int = 0
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
 
 
 class Action(SQLModel, table=True):

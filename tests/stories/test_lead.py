@@ -79,7 +79,7 @@ async def test_a_protocol_is_read_and_approved_before_its_first_use(fresh: Clini
     assert "when to get help" in pages[0]
     assert "Buttons:\n- None of these\n- Yes, I have one\n- Not sure\n" in pages[1]
     assert "Sources: 000, 003, A11, A12." in pages[1]
-    assert nour.find("You approved mesotherapy, face, version 1.")
+    assert nour.find("You approved mesotherapy, face, version 2.")
     await fresh.enroll(ana)
     assert ana.find("your care card")
 
