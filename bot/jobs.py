@@ -11,10 +11,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from bot.logs import Outages
-from bot.services import dispatch, holding, housekeeping, outages, unsent, zone_data
+from bot.services import dispatch, following, holding, housekeeping, outages, unsent, zone_data
 from bot.services.deps import Deps
 from bot.storage.database import Priority
-from bot.storage.queries import falling_due, vitals
+from bot.storage.queries import alerts, falling_due, vitals
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,12 @@ class Job:
 
     name: str
     run: Callable[[Deps, datetime], Awaitable[int]]
+    # What follows a report of danger waits for nobody.
+    while_held: bool = False
 
 
 JOBS: Sequence[Job] = (
+    Job("follow_alerts", following.follow, while_held=True),
     # Whoever follows goes by the hours that it finds.
     Job("zone_data", zone_data.look),
     Job("join_without_zone", housekeeping.join_without_zone),
@@ -118,7 +121,7 @@ class Alarm:
             self._outages.failed("the tick could not be noted", error, "tick_failed")
 
     async def _wanted(self) -> Sequence[Job]:
-        """Return the jobs; none while sending is held: nothing may expire or be decided unseen."""
+        """Return the jobs; few while sending is held: nothing may expire or be decided unseen."""
         try:
             async with self._deps.database.read() as session:
                 held = await holding.held(session)
@@ -127,7 +130,7 @@ class Alarm:
             # What cannot be asked may be held.
             self._outages.failed("whether sending is held is unknown", error, "job_failed")
             return ()
-        return () if held else self._jobs
+        return [job for job in self._jobs if job.while_held] if held else self._jobs
 
     async def _arm(self) -> None:
         """Let the scheduler ring the bell at the next due time, or in half a minute."""
@@ -135,7 +138,11 @@ class Alarm:
         due_at: datetime | None = None
         try:
             async with self._deps.database.read() as session:
-                due_at = await falling_due.next_due_at(session, now)
+                due = [
+                    await falling_due.next_due_at(session, now),
+                    await alerts.next_due_at(session, now),
+                ]
+                due_at = min((at for at in due if at is not None), default=None)
             self._outages.over("arm_failed")
         except Exception as error:
             self._outages.failed("the next due time is unknown", error, "arm_failed")

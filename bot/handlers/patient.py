@@ -5,7 +5,16 @@ from telegram import Update
 from bot.domain.states import PatientState, Reason
 from bot.handlers.context import CareContext
 from bot.handlers.taps import choice, values
-from bot.services import answers, control, joining, reach, reports, typed_texts
+from bot.services import (
+    answers,
+    control,
+    following,
+    joining,
+    reach,
+    reporting,
+    reports,
+    typed_texts,
+)
 from bot.services.turn import Turn
 
 
@@ -31,7 +40,7 @@ async def typed(turn: Turn, text: str) -> None:
     elif key == "ask_the_clinic_menu":
         await reports.ask_clinic(turn)
     elif key == "something_wrong":
-        await reports.something_wrong(turn)
+        await reporting.something_wrong(turn)
     else:
         await typed_texts.take(turn, text)
 
@@ -64,7 +73,7 @@ async def ask(_update: Update, context: CareContext) -> None:
 
 async def wrong(_update: Update, context: CareContext) -> None:
     """/wrong, and every "Something is wrong" button."""
-    await reports.something_wrong(context.turn)
+    await reporting.something_wrong(context.turn)
 
 
 async def stop(_update: Update, context: CareContext) -> None:
@@ -124,6 +133,24 @@ async def trend(update: Update, context: CareContext) -> None:
     """Better, the same or worse."""
     reminder, answer = values(update, 2)
     await answers.trend(context.turn, reminder, answer)
+
+
+async def danger(update: Update, context: CareContext) -> None:
+    """Whether there is a sign of danger besides."""
+    reminder, answer = values(update, 2)
+    await answers.danger(context.turn, reminder, answer)
+
+
+async def sign(update: Update, context: CareContext) -> None:
+    """One tap of a report."""
+    report, key = values(update, 2)
+    await reporting.pick(context.turn, report, key)
+
+
+async def said(update: Update, context: CareContext) -> None:
+    """What a patient says under the text of a level: reached help or not, worse."""
+    alert, key = values(update, 2)
+    await following.patient_says(context.turn, alert, key)
 
 
 async def change_time(update: Update, context: CareContext) -> None:

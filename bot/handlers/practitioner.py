@@ -7,6 +7,7 @@ from telegram import Update
 from bot.handlers.context import CareContext
 from bot.handlers.taps import values
 from bot.services import (
+    alerting,
     clinic,
     enrolling,
     reports,
@@ -145,7 +146,20 @@ async def confirm(update: Update, context: CareContext) -> None:
 async def acknowledge(update: Update, context: CareContext) -> None:
     """ "I am on it"."""
     (alert,) = values(update, 1)
-    await reports.acknowledge(context.turn, alert)
+    await alerting.acknowledge(context.turn, alert)
+
+
+async def of_alert(update: Update, context: CareContext) -> None:
+    """A button of an alert that somebody looks after: it carries the alert and nothing else."""
+    act = {"close": alerting.ask_outcome, "resumeafter": alerting.resume}
+    (alert,) = values(update, 1)
+    await act[_action(update)](context.turn, alert)
+
+
+async def outcome(update: Update, context: CareContext) -> None:
+    """How an alert ended."""
+    alert, how = values(update, 2)
+    await alerting.close(context.turn, alert, how)
 
 
 async def undo(update: Update, context: CareContext) -> None:

@@ -13,8 +13,7 @@ from bot.domain.states import Lane, MessageState, Reason
 from bot.outgoing import buttons, catalogue, sender
 from bot.outgoing.sender import Outcome, Outgoing
 from bot.outgoing.texts import Rendered
-from bot.services import reports, words
-from bot.services.answers import DANGER
+from bot.services import answers, reporting, reports, words
 from bot.services.deps import Deps, new_ref
 from bot.storage import sealed
 from bot.storage.database import Priority
@@ -33,6 +32,13 @@ _AGAIN_S = 1.0
 _MOST_READERS = 100_000
 # People's chats, as the database holds them as a number; groups are below zero.
 _CHATS = range(1, 2**63)
+# By the action of a button: the values that report danger.
+_DANGER: Mapping[str, frozenset[str]] = {
+    "step": answers.DANGER,
+    "danger": answers.DANGER_ASKED,
+    "sign": frozenset(reporting.DANGER),
+    "said": frozenset({"it_got_worse", "no_one_answers", "reached_no"}),
+}
 Raw = Sequence[dict[str, Any]]
 T = TypeVar("T")
 
@@ -246,7 +252,7 @@ class SafetyText:
 def _is_danger(data: str) -> bool:
     """Say whether the data of a button report danger."""
     action, values = buttons.unpack(data)
-    return action == "wrong" or (action == "step" and not DANGER.isdisjoint(values[1:]))
+    return action == "wrong" or not _DANGER.get(action, frozenset()).isdisjoint(values[1:])
 
 
 def _is_command(said: str) -> bool:

@@ -51,6 +51,12 @@ _LIMITS = [
 ]
 
 _STEP = {"when": "Wed 12 March, 10:00", "what": "a check"}
+_HAD: Mapping[str, object] = {
+    "treatment": "mesotherapy, face",
+    "done_at": "Mon 10 March, 14:30",
+    "area": "cheeks",
+    "product": "A, lot 12",
+}
 _COURSE: Mapping[str, object] = {
     "treatment": "mesotherapy, face",
     "sessions": 2,
@@ -139,7 +145,22 @@ VARIABLES: Mapping[str, Variable] = {
         ([],),
     ),
     # Answers.
-    "expected_line": Variable("what is common at this stage", "Mild redness is common."),
+    "expected_line": Variable(
+        "what is common at this stage, if a session is on record",
+        "Mild redness is common.",
+        others=(None,),
+    ),
+    # Reports.
+    "had": Variable(
+        "recent sessions: treatment, done_at, area, product",
+        [_HAD],
+        [dict.fromkeys(_HAD, _HOSTILE)],
+        ([{**_HAD, "area": None, "product": None}, _HAD], []),
+    ),
+    "picked": Variable("signs picked so far", ["redness"], [_HOSTILE, _HOSTILE], ([],)),
+    "alone": Variable("one person alone is the clinic's whole chain", False, True, (True,)),
+    "reply_by": Variable("by when the clinic aims to reply", "Mon 10 March, 18:00"),
+    "reported_at": Variable("when it was reported", "Mon 10 March, 14:30"),
     "later_date": Variable("when booking is asked again", "Fri 14 March", others=(None,)),
     "until": Variable("the last day of a pause", "Tue 18 March", others=(None,)),
     "commands": Variable(
@@ -159,8 +180,18 @@ VARIABLES: Mapping[str, Variable] = {
     "level_label": Variable("the level in words", "URGENT"),
     "treatment": Variable("the treatment's name", "mesotherapy, face", others=(None,)),
     "day": Variable("days since the session; of a day's list its date", 1, others=(0,)),
-    "reported": Variable("what was reported", "the skin is not calm"),
-    "answer": Variable("the button that was tapped", "Worse", others=(None,)),
+    "reported": Variable("what was reported", ["the skin is not calm"], [_HOSTILE, _HOSTILE]),
+    "sessions": Variable(
+        "recent sessions: treatment, day",
+        [{"treatment": "mesotherapy, face", "day": 1}],
+        [{"treatment": _HOSTILE, "day": 1}],
+        ([],),
+    ),
+    "patient_phone": Variable("the patient's number, if given", "+44 7700 900000", others=(None,)),
+    "closed": Variable("the clinic is closed, and nobody on call", False, True, (True,)),
+    "waited_minutes": Variable("for how long nobody has taken it", 10, 10, (1, 90)),
+    "outcome": Variable("how a report ended", "spoke by phone"),
+    "rests": Variable("routine messages rest until somebody says so", False, True, (True,)),
     "account": Variable("the name that an account chose", "Ana", others=("",)),
     "username": Variable("an account's username", "ana_b", others=("",)),
     "not_confirmed": Variable("nobody confirmed the account yet", False, True, (True,)),
@@ -310,6 +341,11 @@ STEP = Text(
 EXPECTED = Text()
 """What every text under ``patient/expected/``, one for each protocol, gets."""
 
+_ALERT = (
+    *("patient", "account", "username", "level", "level_label", "sessions", "reported"),
+    *("reported_at", "patient_phone", "closed", "not_confirmed", "is_test"),
+)
+
 TEXTS: Mapping[str, Text] = {
     # Joining.
     "patient/hello": Text(),
@@ -346,8 +382,22 @@ TEXTS: Mapping[str, Text] = {
     "patient/not_calm": Text(),
     "patient/trend": Text(),
     "patient/better": Text(("expected_line", "next_date")),
-    "patient/told_clinic": Text(),
-    "patient/urgent": Text(),
+    "patient/told_clinic": Text(("reply_by", "clinic_city")),
+    "patient/urgent": Text(("alone",)),
+    "patient/urgent_closed": Text(),
+    "patient/emergency": Text(("had",), longest=LONGEST_CARD),
+    "patient/note_for_doctor": Text(("had", "reported", "reported_at"), longest=LONGEST_CARD),
+    "patient/seek_care": Text(unasked=True),
+    "patient/no_reply_yet": Text(unasked=True),
+    "patient/reached_help": Text(unasked=True),
+    "patient/noted_help": Text(),
+    # A report.
+    "patient/pick": Text(),
+    "patient/pick_pain": Text(("picked",), longest=LONGEST_CARD),
+    "patient/pick_milder": Text(("picked",), longest=LONGEST_CARD),
+    "patient/pick_sight": Text(),
+    "patient/pick_fever": Text(),
+    "patient/slip": Text(),
     "patient/emergency_numbers": Text(longest=LONGEST_CARD),
     "patient/not_saved": Text(longest=LONGEST_CARD),
     "patient/nobody_told": Text(unasked=True, longest=LONGEST_CARD),
@@ -413,22 +463,11 @@ TEXTS: Mapping[str, Text] = {
     "errors/unknown_protocol": Text(("name", "known"), longest=LONGEST_CARD),
     "errors/visit_same": Text(("patient",)),
     # What a patient reports, to a practitioner.
-    "alerts/report": Text(
-        (
-            *(
-                "patient",
-                "account",
-                "username",
-                "level",
-                "level_label",
-                "reported",
-                "answer",
-                "treatment",
-            ),
-            *("day", "not_confirmed", "is_test"),
-        ),
-        longest=LONGEST_CARD,
-    ),
+    "alerts/report": Text(_ALERT, longest=LONGEST_LIST),
+    "alerts/again": Text((*_ALERT, "waited_minutes"), longest=LONGEST_LIST),
+    "alerts/outcome": Text(("patient", "is_test")),
+    "alerts/closed": Text(("patient", "outcome", "rests", "is_test")),
+    "alerts/resumed": Text(("patient",)),
     "alerts/acknowledged": Text(("patient", "owner", "yours", "is_test")),
     "alerts/passed_on": Text(
         ("patient", "kind", "quoted", "copied", "edited", "is_test"), longest=LONGEST_LIST

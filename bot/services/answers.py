@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bot.domain.protocol import Kind, Step
 from bot.domain.states import Level, ReminderState, VisitState
+from bot.domain.triage import Trend
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import dispatch, reports, situation, words
+from bot.services import alerting, dispatch, reporting, reports, situation, words
 from bot.services.deps import new_ref
 from bot.services.errors import StaleButton
 from bot.services.outbox import prove_delivered
@@ -16,9 +17,6 @@ from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import outbox, people, plans
 from bot.storage.tables import Answer, Patient, Reminder, Visit
-
-# "The same" is expected to day 6; from day 7 the clinic is told (clinical.md 4).
-_SAME_IS_LATE = 7
 
 
 async def answer(turn: Turn, message_ref: str, key: str) -> None:
@@ -59,8 +57,7 @@ async def _of_a_lost_message(turn: Turn, key: str) -> bool:
     """
     if key not in DANGER or turn.patient is None:
         return False
-    # As the menu's own key does: the numbers each time, one alert for a finger that taps twice.
-    await reports.something_wrong(turn)
+    await reporting.begin(turn, turn.patient, reporting.CHECK)
     return True
 
 
@@ -75,7 +72,7 @@ def _lead_row(whole: Situation, rows: Sequence[Reminder], key: str) -> Reminder:
 async def _tapped_twice(turn: Turn, row: Reminder, key: str) -> bool:
     """Say whether this answer was given a moment ago; then it is ticked off and nothing more."""
     last = await plans.latest_answer(turn.session, row.id or 0)
-    if last is None or turn.now - last.given_at > reports.SAME_TAP:
+    if last is None or turn.now - last.given_at > reporting.SAME_TAP:
         return False
     if sealed.read(turn.session, last).get("answer") != key:
         return False
@@ -111,7 +108,7 @@ async def _ask_clinic(turn: Turn, _whole: Situation, _row: Reminder, _step: Step
 
 
 async def _wrong(turn: Turn, _whole: Situation, _row: Reminder, _step: Step) -> None:
-    await reports.something_wrong(turn)
+    await reporting.something_wrong(turn)
 
 
 async def _none(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None:
@@ -134,24 +131,50 @@ async def _none(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None
         )
 
 
-async def _sign(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
-    """A warning sign: the urgent text at once, and a person is told."""
-    await reports.say_told(turn, whole.patient, "patient/urgent", urgent=True)
-    await reports.raise_alert(turn, whole.patient, Level.URGENT, "warning_sign", "yes_i_have_one")
+async def _sign(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    """A warning sign: which one, and a person is told."""
+    await reporting.begin(turn, whole.patient, reporting.CHECK, reminder=row)
 
 
-async def _unsure(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
-    await _tell_clinic(turn, whole, "not_sure")
+async def _unsure(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    trend = Trend.NOT_SURE
+    await reporting.begin(turn, whole.patient, "check", reminder=row, trend=trend)
 
 
-async def _not_calm(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
-    await reports.say_told(turn, whole.patient, "patient/not_calm", [_wrong_row()])
-    await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "not_calm")
+async def _not_calm(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    """The limits stay, the clinic is told; a sign of danger besides is asked for."""
+    reported = [("reports", "not_calm")]
+    await alerting.raise_alert(turn, whole.patient, Level.TELL_CLINIC, reported)
+    rows = [
+        [Button(label=key, data=buttons.pack("danger", row.ref, key))]
+        for key in ("no", "yes", "not_sure")
+    ]
+    await reports.say_told(turn, whole.patient, "patient/not_calm", rows)
 
 
-async def _tell_clinic(turn: Turn, whole: Situation, key: str) -> None:
-    await reports.say_told(turn, whole.patient, "patient/told_clinic", [_wrong_row()])
-    await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "check", key)
+async def danger(turn: Turn, reminder_ref: str, key: str) -> None:
+    """Take the answer to "strong pain, heat, pus or a fever?"."""
+    whole, row = await _own_reminder(turn, reminder_ref)
+    if key == "no":
+        await _not_now(turn, whole, row, whole.step_of(row))
+    elif key in DANGER_ASKED:
+        trend = Trend.NOT_SURE if key == "not_sure" else None
+        why = "check" if trend else reporting.CHECK
+        await reporting.begin(turn, whole.patient, why, reminder=row, trend=trend)
+    else:
+        raise StaleButton
+
+
+async def _own_reminder(turn: Turn, ref: str) -> tuple[Situation, Reminder]:
+    """Return a reminder of whoever taps, with their situation; anything else is stale."""
+    row = await plans.reminder_by_ref(turn.session, ref)
+    if row is None or (turn.patient is None and turn.practitioner is None):
+        raise StaleButton
+    whole = await situation.read(turn.session, row.patient_id)
+    if whole.patient.telegram_id != turn.account.id:
+        raise StaleButton
+    turn.patient = whole.patient
+    return whole, row
 
 
 async def _calm(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
@@ -237,7 +260,8 @@ def _planned(turn: Turn, whole: Situation, row: Reminder) -> Visit:
 async def _changed(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
     await turn.await_text("change")
     await reports.say_told(turn, whole.patient, "patient/something_changed", [_wrong_row()])
-    await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "something_changed")
+    reported = [("reports", "something_changed")]
+    await alerting.raise_alert(turn, whole.patient, Level.TELL_CLINIC, reported)
 
 
 async def _change_time(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
@@ -295,48 +319,26 @@ async def _not_now(turn: Turn, whole: Situation, _row: Reminder, _step: Step) ->
     )
 
 
-async def _lump(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
-    await reports.say_told(turn, whole.patient, "patient/told_clinic", [_wrong_row()])
-    await reports.raise_alert(turn, whole.patient, Level.TELL_CLINIC, "late_sign", "yes")
+async def _lump(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    await reporting.begin(turn, whole.patient, "late_sign", reminder=row)
 
 
 async def trend(turn: Turn, reminder_ref: str, key: str) -> None:
-    """Take the answer to "how is the area": better goes on, anything else reaches the clinic."""
-    if turn.patient is None and turn.practitioner is None:
+    """Take the answer to "how is the area": worse asks what it is, the rest counts at once."""
+    said = _TRENDS.get(key)
+    if said is None:
         raise StaleButton
-    row = await plans.reminder_by_ref(turn.session, reminder_ref)
-    if row is None or key not in ("better", "the_same", "worse"):
-        raise StaleButton
-    whole = await situation.read(turn.session, row.patient_id)
-    if whole.patient.telegram_id != turn.account.id:
-        raise StaleButton
-    turn.patient = whole.patient
+    whole, row = await _own_reminder(turn, reminder_ref)
     if await _tapped_twice(turn, row, key):
         return
     await _record(turn, whole.patient, row, key)
-    day = _day(turn, whole, row)
-    protocol = whole.plan_of(row.visit_id).protocol.name
-    if key == "worse" or (key == "the_same" and day >= _SAME_IS_LATE):
-        await _tell_clinic(turn, whole, key)
-        return
-    line = turn.deps.texts.render(
-        whole.patient.language,
-        f"patient/expected/{protocol}",
-        await words.patient_values(turn.session, turn.clinic, whole.patient),
-    )
-    await turn.tell_patient(
-        whole.patient,
-        "patient/better",
-        {"expected_line": line.text, "next_date": words.next_date(whole, turn.now)},
-        [_wrong_row()],
-    )
+    if said is Trend.WORSE:
+        await reporting.begin(turn, whole.patient, "check", reminder=row, trend=said)
+    else:
+        await reporting.of_trend(turn, whole.patient, said, row)
 
 
-def _day(turn: Turn, whole: Situation, row: Reminder) -> int:
-    done = whole.visit(row.visit_id).done_date
-    return 0 if done is None else (turn.now.astimezone(whole.zone).date() - done).days
-
-
+_TRENDS = {"better": Trend.BETTER, "the_same": Trend.SAME, "worse": Trend.WORSE}
 Follow = Callable[[Turn, Situation, Reminder, Step], Awaitable[None]]
 _FOLLOWS: dict[str, Follow] = {
     "got_it": _got_it,
@@ -367,3 +369,6 @@ _FOLLOWS: dict[str, Follow] = {
 FOLLOWED = frozenset(_FOLLOWS)
 DANGER = frozenset(key for key, follow in _FOLLOWS.items() if follow in (_wrong, _sign))
 """Answers that report danger."""
+
+DANGER_ASKED = frozenset({"yes", "not_sure"})
+"""The same of the answers to the question about danger."""

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 20
 _JOB = "dispatch_due"
-_ALERT = "alerts/report"
+_ALERT, _AGAIN = "alerts/report", "alerts/again"
 _LOOK_AGAIN = timedelta(seconds=60)
 _COURTESY = frozenset({Kind.PHOTO, Kind.BOOK, Kind.MAINT})
 _BOOKING = frozenset({Kind.BOOK})
@@ -208,7 +208,8 @@ def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Stand
         ),
         patient=whole.patient.state,
         course=plan.course.state,
-        paused=whole.patient.paused_until is not None,
+        paused=whole.patient.paused_until is not None
+        or whole.rests(now, courtesy=any(not _COURTESY.isdisjoint(step.kinds) for step in steps)),
         quiet=schedule.is_quiet(now, whole.zone, whole.quiet),
         condition=Reason.NEW_SESSION if superseded else condition,
     )
@@ -367,8 +368,8 @@ async def _may_reach_practitioner(
     if person.removed_at is not None:
         return Drop(Reason.NOT_ACTIVE)
     wanted = True
-    if row.template == _ALERT and row.maybe_copies > 0 and row.patient_id is not None:
-        wanted = await alerts.any_open(session, row.patient_id)
+    if row.template == _AGAIN or (row.template == _ALERT and row.maybe_copies > 0):
+        wanted = await alerts.is_open(session, row.report or "")
     if row.template == team.NUDGE and row.patient_id is not None:
         patient = await people.patient(session, row.patient_id)
         waits = patient.state is PatientState.OPENED and patient.confirmed_at is None

@@ -13,7 +13,7 @@ from bot.services import joining, outbox, team, words
 from bot.services.apart import alone
 from bot.services.deps import Deps, new_ref
 from bot.services.planning import replan
-from bot.services.turn import Account, Turn
+from bot.services.turn import Turn
 from bot.storage.database import Priority
 from bot.storage.queries import people, plans
 from bot.storage.tables import Patient, Visit
@@ -91,15 +91,7 @@ async def join_without_zone(deps: Deps, now: datetime) -> int:
 
 async def _join(session: AsyncSession, deps: Deps, patient: Patient, now: datetime) -> int:
     clinic = await people.clinic(session, patient.clinic_id)
-    turn = Turn(
-        session=session,
-        deps=deps,
-        now=now,
-        update_id=0,
-        clinic=clinic,
-        account=Account(patient.telegram_id or 0),
-        patient=patient,
-    )
+    turn = Turn.by_the_clock(session, deps, clinic, patient, now)
     patient.timezone = clinic.timezone
     session.add(patient)
     return int(await joining.join_if_ready(turn, patient))

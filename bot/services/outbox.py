@@ -39,9 +39,10 @@ async def to_patient(
     file: str = "",
     ref: str = "",
     also: Sequence[str] = (),
+    edits: int | None = None,
     flush: bool = True,
 ) -> Message:
-    """Queue a message for a patient; it is in the outbox when the transaction commits.
+    """Queue a message for a patient, or an edit of the one numbered ``edits`` in their chat.
 
     ``also`` are templates whose words stand below those of ``template``. Without ``flush`` the
     message has no id yet: many of them get theirs together.
@@ -55,9 +56,10 @@ async def to_patient(
         visit_id=visit_id,
         chat_id=patient.telegram_id,
         lane=lane,
-        method="document" if file else "text",
+        method="edit" if edits else "document" if file else "text",
         template=template,
         language=patient.language,
+        target_message_id=edits,
         silent=silent,
         unasked=unasked,
         follows_id=follows_id,

@@ -1,28 +1,23 @@
 """Whatever a patient says reaches a person: trouble, texts, photos, voice, anything else."""
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 from bot.domain import typed
-from bot.domain.states import Lane, Level, PatientState
+from bot.domain.states import Lane, Level
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import outbox, situation, team, words
+from bot.services import alerting, outbox, team, words
 from bot.services.deps import new_ref
-from bot.services.enrolling import lead_or_practitioner
-from bot.services.errors import CareError, StaleButton
+from bot.services.errors import CareError
 from bot.services.outbox import Rows
 from bot.services.turn import Turn
-from bot.storage.queries import alerts, people
-from bot.storage.tables import Alert, Patient, Practitioner
+from bot.storage.tables import Patient, Practitioner
 
 log = logging.getLogger(__name__)
 
 _QUOTED = 3000
-# The same report within this time is a second tap of the same finger.
-SAME_TAP = timedelta(seconds=10)
 ALBUM = "album"
 
 
@@ -35,61 +30,6 @@ def _patient(turn: Turn) -> Patient:
 
 def _wrong_row() -> list[Button]:
     return [Button(label="something_wrong", data=buttons.pack("wrong"))]
-
-
-async def something_wrong(turn: Turn) -> None:
-    """Show the phone numbers at once and raise an urgent alert; works in every state.
-
-    Also after STOP, in quiet hours, after the plan's end and before anybody confirmed the account.
-    """
-    patient = _patient(turn)
-    await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
-    await turn.await_text("report")
-    if not await _just_reported(turn, patient):
-        await raise_alert(turn, patient, Level.URGENT, "something_wrong")
-
-
-async def _just_reported(turn: Turn, patient: Patient) -> bool:
-    return any(
-        alert.patient_id == patient.id
-        and alert.level is Level.URGENT
-        and turn.now - alert.opened_at < SAME_TAP
-        for alert in await alerts.open_of_clinic(turn.session, patient.clinic_id)
-    )
-
-
-async def raise_alert(
-    turn: Turn, patient: Patient, level: Level, what: str, answer: str = ""
-) -> Alert:
-    """Open an alert and queue it to the treating practitioner and the lead, in the danger lane.
-
-    ``what`` and ``answer`` are keys of labels: which question, and what was tapped.
-    """
-    alert = Alert(
-        ref=new_ref(),
-        clinic_id=patient.clinic_id,
-        patient_id=patient.id or 0,
-        level=level,
-        opened_at=turn.now,
-    )
-    turn.session.add(alert)
-    await turn.session.flush()
-    values = await _alert_values(turn, patient, level, what, answer)
-    urgent = level in (Level.URGENT, Level.EMERGENCY)
-    for practitioner in await team.responders(turn.session, patient, urgent=urgent):
-        await turn.tell(
-            practitioner,
-            "alerts/report",
-            values,
-            [
-                [Button(label="i_am_on_it", data=buttons.pack("ack", alert.ref))],
-                [Button(label="open_card", data=buttons.pack("card", patient.ref))],
-            ],
-            patient=patient,
-            lane=Lane.DANGER,
-            report=alert.ref,
-        )
-    return alert
 
 
 async def say_told(
@@ -113,63 +53,6 @@ async def say_told(
         extra={"action": "nobody_told", "patient": patient.ref, "update_id": turn.update_id},
     )
     await team.nobody(turn.session, patient, turn.now)
-
-
-async def _alert_values(
-    turn: Turn, patient: Patient, level: Level, what: str, answer: str
-) -> dict[str, Any]:
-    catalogue, language = turn.deps.catalogue, turn.clinic.language
-    whole = await situation.read(turn.session, patient.id or 0)
-    done = [plan for plan in whole.courses if plan.latest is not None]
-    treatment, day = None, None
-    if done and done[-1].latest is not None and done[-1].latest.done_date is not None:
-        treatment = catalogue.label(language, "treatments", done[-1].protocol.name)
-        day = (turn.now.astimezone(whole.zone).date() - done[-1].latest.done_date).days
-    return {
-        "patient": words.name_of(turn.session, patient),
-        **words.account_of(turn.session, patient),
-        "level": level.value,
-        "level_label": catalogue.label(language, "levels", level.value),
-        "reported": catalogue.label(language, "reports", what),
-        "answer": catalogue.label(language, "buttons", answer) if answer else None,
-        "treatment": treatment,
-        "day": day,
-        "not_confirmed": patient.state is PatientState.OPENED and patient.confirmed_at is None,
-        "is_test": patient.is_test,
-    }
-
-
-async def acknowledge(turn: Turn, ref: str) -> None:
-    """Record who looks after an alert; the first tap owns it, the patient sees who has seen it."""
-    practitioner = lead_or_practitioner(turn)
-    alert = await alerts.by_ref(turn.session, practitioner.clinic_id, ref)
-    if alert is None:
-        raise StaleButton
-    patient = await people.patient(turn.session, alert.patient_id)
-    first = await alerts.acknowledge(turn.session, alert.id or 0, practitioner.id or 0, turn.now)
-    owner = practitioner
-    await turn.session.refresh(alert)
-    if not first and alert.acked_by is not None:
-        owner = await people.practitioner(turn.session, alert.acked_by)
-    await turn.tell(
-        practitioner,
-        "alerts/acknowledged",
-        {
-            "patient": words.name_of(turn.session, patient),
-            "owner": words.name_of(turn.session, owner),
-            "yours": owner.id == practitioner.id,
-            "is_test": patient.is_test,
-        },
-        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
-        patient=patient,
-    )
-    if first:
-        await turn.tell_patient(
-            patient,
-            "patient/seen",
-            {"practitioner": words.name_of(turn.session, practitioner)},
-            lane=Lane.DANGER,
-        )
 
 
 async def pass_on(
@@ -196,7 +79,8 @@ async def pass_on(
     report = new_ref()
     if urgent:
         await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
-        report = (await raise_alert(turn, patient, Level.URGENT, "emergency_word")).ref
+        words_of_danger = [("reports", "emergency_word")]
+        report = (await alerting.raise_alert(turn, patient, Level.URGENT, words_of_danger)).ref
     # Only what belongs to an alert goes with the alerts: whoever writes much delays nobody else's.
     lane = Lane.DANGER if urgent else Lane.REPLY
     # A text longer than the quotation is copied whole.

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -12,12 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.domain.limits import strictest
 from bot.domain.protocol import Protocol, Step
 from bot.domain.schedule import VisitFacts, limit_ends
-from bot.domain.states import CourseState, VisitState
+from bot.domain.states import CourseState, Level, VisitState
 from bot.domain.times import QuietHours
+from bot.storage.queries import alerts as reported
 from bot.storage.queries import people, plans, versions
-from bot.storage.tables import Clinic, Course, Patient, Practitioner, Reminder, Visit
+from bot.storage.tables import Alert, Clinic, Course, Patient, Practitioner, Reminder, Visit
 
-_Row = TypeVar("_Row", Course, Visit, Reminder)
+_RECENT = timedelta(days=28)
+_Row = TypeVar("_Row", Alert, Course, Visit, Reminder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,16 @@ class CoursePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """The latest session of a course."""
+
+    protocol: Protocol
+    visit: Visit
+    at: datetime
+    date: date
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """One patient at one moment."""
 
@@ -41,6 +53,8 @@ class Situation:
     courses: tuple[CoursePlan, ...]
     visits: Sequence[Visit]
     reminders: Sequence[Reminder]
+    # Those for which messages may have to rest.
+    alerts: Sequence[Alert] = ()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -87,6 +101,32 @@ class Situation:
     def running(self) -> list[CoursePlan]:
         """Return the courses that nobody has ended, oldest first."""
         return [plan for plan in self.courses if plan.course.state is CourseState.ACTIVE]
+
+    def recent(self, now: datetime) -> list[Done]:
+        """Return the sessions of the last four weeks, one a course; else the latest; newest first.
+
+        What a patient reports may be of any of them: all are named, all of their tables count.
+        """
+        done = [
+            Done(plan.protocol, plan.latest, plan.latest.done_at, plan.latest.done_date)
+            for plan in self.courses
+            if plan.latest and plan.latest.done_at and plan.latest.done_date
+        ]
+        done.sort(key=lambda each: each.at, reverse=True)
+        return [each for each in done if now - each.at <= _RECENT] or done[:1]
+
+    def day_after(self, done: Done, now: datetime) -> int:
+        """Return the patient's days since a session, which is day 0."""
+        return max((now.astimezone(self.zone).date() - done.date).days, 0)
+
+    def rests(self, now: datetime, *, courtesy: bool) -> bool:
+        """Say whether routine messages rest for a report: all of them, or only courtesies."""
+        return any(
+            courtesy
+            if alert.level is Level.TELL_CLINIC
+            else alert.resumed_at is None or now < alert.resumed_at
+            for alert in self.alerts
+        )
 
     def limits(self) -> dict[str, datetime]:
         """Return the end of each limit over all active courses; the strictest counts."""
@@ -151,6 +191,7 @@ async def read_all(
     courses = await plans.courses(session, patient_ids)
     visits = _by_patient(await plans.visits(session, patient_ids))
     reminders = _by_patient(await plans.reminders(session, patient_ids))
+    open_alerts = _by_patient(await reported.resting(session, patient_ids))
     protocols = {
         course.id: await versions.protocol(session, course.protocol_version_id)
         for course in courses
@@ -175,6 +216,7 @@ async def read_all(
             ),
             visits=visits[patient_id],
             reminders=reminders[patient_id],
+            alerts=open_alerts[patient_id],
         )
         for patient in patients
     }

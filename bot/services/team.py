@@ -1,11 +1,12 @@
 """Who of the clinic hears of a patient: whom Telegram reaches, and whom else when it does not."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bot.domain.escalation import To
 from bot.domain.states import Lane, MessageState, PatientState, Reason
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
@@ -25,7 +26,7 @@ NUDGE = "practitioner/nudge_confirm"
 # The patient was told that a person hears of these.
 _PROMISED = frozenset(
     {
-        *("alerts/report", "alerts/passed_on", "practitioner/wants_times"),
+        *("alerts/report", "alerts/again", "alerts/passed_on", "practitioner/wants_times"),
         *("practitioner/wants_change", "practitioner/visit_cancelled_by_patient"),
     }
 )
@@ -52,6 +53,32 @@ async def responders_for(
     others = [each for each in everybody if each.id != treating.id]
     leads = [each for each in others if each.role == LEAD]
     return [*treats, *(leads if urgent else [])] or leads or others
+
+
+async def tiers(session: AsyncSession, patient: Patient) -> dict[To, list[Practitioner]]:
+    """Return whom each part of an alert's chain reaches; an empty part has nobody."""
+    clinic = await people.clinic(session, patient.clinic_id)
+    everybody = await _reached(session, patient.clinic_id)
+    return {
+        To.TREATING: [each for each in everybody if each.id == patient.practitioner_id],
+        To.ON_CALL: [each for each in everybody if clinic.has_on_call and each.is_on_call],
+        To.BACKUP: [each for each in everybody if each.is_backup],
+        To.LEAD: [each for each in everybody if each.role == LEAD],
+    }
+
+
+async def chain(session: AsyncSession, patient: Patient, to: Collection[To]) -> list[Practitioner]:
+    """Return who of these parts is told, each once; when they have nobody, the leads or anybody.
+
+    From the backup on nobody is left out for want of one: then it is everybody.
+    """
+    parts = await tiers(session, patient)
+    found = {each.id: each for part in To if part in to for each in parts.get(part, [])}
+    if To.BACKUP in to and not parts[To.BACKUP]:
+        found |= {each.id: each for each in await _reached(session, patient.clinic_id)}
+    if found:
+        return list(found.values())
+    return parts[To.LEAD] or await _reached(session, patient.clinic_id)
 
 
 async def leads(session: AsyncSession, clinic_id: int) -> list[Practitioner]:

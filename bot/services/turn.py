@@ -53,6 +53,14 @@ class Turn:
     toast: str = ""
     failure: BaseException | None = None
 
+    @classmethod
+    def by_the_clock(
+        cls, session: AsyncSession, deps: Deps, clinic: Clinic, patient: Patient, now: datetime
+    ) -> "Turn":
+        """Return a turn that nobody began: what time brings about for a patient."""
+        account = Account(patient.telegram_id or 0)
+        return cls(session, deps, now, 0, clinic, account, patient=patient)
+
     @property
     def clinic_zone(self) -> ZoneInfo:
         """The clinic's zone."""
@@ -89,8 +97,12 @@ class Turn:
         menu: str = "",
         visit_id: int | None = None,
         file: str = "",
+        in_place: bool = False,
     ) -> Message | None:
-        """Queue a message for a patient; nothing for one who has not opened the link."""
+        """Queue a message for a patient; nothing for one who has not opened the link.
+
+        ``in_place`` it takes the place of the message whose button was tapped.
+        """
         if patient.telegram_id is None:
             return None
         return await outbox.to_patient(
@@ -104,6 +116,7 @@ class Turn:
             menu=menu,
             visit_id=visit_id,
             file=file,
+            edits=self.message_id if in_place and self.tapped else None,
         )
 
     async def tell(
@@ -118,6 +131,7 @@ class Turn:
         menu: str = "",
         visit_id: int | None = None,
         report: str | None = None,
+        due_at: datetime | None = None,
     ) -> Message | None:
         """Queue a new message for a practitioner; ``report`` names what it brings of a patient."""
         return await outbox.to_practitioner(
@@ -133,6 +147,7 @@ class Turn:
             menu=menu,
             visit_id=visit_id,
             report=report,
+            due_at=due_at,
         )
 
     async def screen(

@@ -216,7 +216,10 @@ class Course(SQLModel, table=True):
 
 
 class Visit(SQLModel, table=True):
-    """One session of a course; ``done_at`` is the anchor T0 and ``done_date`` the anchor D."""
+    """One session of a course; ``done_at`` is the anchor T0, ``done_date`` the anchor D.
+
+    ``sealed`` holds area and product.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     ref: str = Field(unique=True)
@@ -237,6 +240,8 @@ class Visit(SQLModel, table=True):
     # Grows when the visit moves to another date: delivered steps then come again, as a new round.
     round: int = 1
     created_at: datetime = Field(sa_column=_instant(nullable=False))
+    # Where, and with what.
+    sealed: bytes | None = Field(default=None, sa_column=_sealed())
 
 
 class Message(SQLModel, table=True):

@@ -1,14 +1,17 @@
-"""Alerts: opened, acknowledged by the first person who taps, counted."""
+"""Alerts and reports: opened, acknowledged by the first person who taps, repeated, closed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import update
-from sqlmodel import col, select
+from sqlalchemy import and_, or_, update
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain.states import AlertState
-from bot.storage.tables import Alert
+from bot.domain.states import AlertState, Level, MessageState
+from bot.storage.tables import Alert, AlertLog, Message, Report
+
+# What lets routine messages rest until somebody says otherwise.
+_RESTS_ALL = (Level.URGENT, Level.EMERGENCY)
 
 
 async def by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Alert | None:
@@ -29,12 +32,28 @@ async def acknowledge(
     return first.rowcount == 1
 
 
-async def any_open(session: AsyncSession, patient_id: int) -> bool:
-    """Say whether an alert about the patient still waits for somebody."""
+async def close(
+    session: AsyncSession, alert_id: int, practitioner_id: int, outcome: str, now: datetime
+) -> bool:
+    """End an alert with how it ended; false when it was closed before."""
+    first = await session.exec(
+        update(Alert)
+        .where(col(Alert.id) == alert_id, col(Alert.state) != AlertState.CLOSED)
+        .values(
+            state=AlertState.CLOSED,
+            closed_by=practitioner_id,
+            closed_at=now,
+            outcome=outcome,
+            due_at=None,
+        )
+    )
+    return first.rowcount == 1
+
+
+async def is_open(session: AsyncSession, ref: str) -> bool:
+    """Say whether the alert with that reference still waits for somebody."""
     found = await session.exec(
-        select(Alert.id)
-        .where(Alert.patient_id == patient_id, Alert.state == AlertState.OPEN)
-        .limit(1)
+        select(Alert.id).where(Alert.ref == ref, Alert.state == AlertState.OPEN)
     )
     return found.first() is not None
 
@@ -43,7 +62,139 @@ async def open_of_clinic(session: AsyncSession, clinic_id: int) -> Sequence[Aler
     """Return the clinic's alerts that nobody has acknowledged, oldest first."""
     found = await session.exec(
         select(Alert)
-        .where(Alert.clinic_id == clinic_id, Alert.state == AlertState.OPEN)
+        .where(
+            Alert.clinic_id == clinic_id,
+            Alert.state == AlertState.OPEN,
+            col(Alert.is_drill).is_(False),
+        )
         .order_by(col(Alert.opened_at))
     )
     return found.all()
+
+
+async def open_of_patient(session: AsyncSession, patient_id: int) -> Sequence[Alert]:
+    """Return the alerts about a patient that nobody has closed, oldest first."""
+    found = await session.exec(
+        select(Alert)
+        .where(Alert.patient_id == patient_id, Alert.state != AlertState.CLOSED)
+        .order_by(col(Alert.opened_at), col(Alert.id))
+    )
+    return found.all()
+
+
+async def resting(session: AsyncSession, patient_ids: Collection[int]) -> Sequence[Alert]:
+    """Return the alerts for which messages to these patients may have to rest."""
+    found = await session.exec(
+        select(Alert).where(
+            col(Alert.patient_id).in_(patient_ids),
+            col(Alert.is_drill).is_(False),
+            or_(
+                col(Alert.level).in_(_RESTS_ALL) & col(Alert.resumed_at).is_(None),
+                and_(col(Alert.level) == Level.TELL_CLINIC, col(Alert.state) == AlertState.OPEN),
+                col(Alert.closed_at).is_not(None) & (col(Alert.resumed_at) > Alert.closed_at),
+            ),
+        )
+    )
+    return found.all()
+
+
+async def due(session: AsyncSession, now: datetime, *, since: datetime | None) -> Sequence[int]:
+    """Return the alerts to which something is to happen now, of those opened after ``since``."""
+    statement = select(Alert.id).where(col(Alert.due_at) <= now)
+    if since is not None:
+        statement = statement.where(col(Alert.opened_at) >= since)
+    found = await session.exec(statement.order_by(col(Alert.due_at), col(Alert.id)))
+    return [alert_id or 0 for alert_id in found.all()]
+
+
+async def locked(session: AsyncSession, alert_id: int) -> Alert:
+    """Return an alert that nobody else changes until this transaction ends."""
+    found = await session.exec(
+        select(Alert)
+        .where(Alert.id == alert_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found.one()
+
+
+async def waits_for(session: AsyncSession, practitioner_id: int, ref: str) -> bool:
+    """Say whether a message of that alert to the practitioner has not left yet."""
+    found = await session.exec(
+        select(Message.id)
+        .where(
+            Message.practitioner_id == practitioner_id,
+            Message.report == ref,
+            col(Message.state).in_([MessageState.QUEUED, MessageState.SENDING]),
+        )
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+def note(
+    session: AsyncSession, alert: Alert, act: str, now: datetime, practitioner_id: int | None = None
+) -> None:
+    """Put on record what happened to an alert, and by whom."""
+    session.add(AlertLog(alert_id=alert.id or 0, at=now, act=act, practitioner_id=practitioner_id))
+
+
+async def log_of(session: AsyncSession, alert_id: int) -> Sequence[AlertLog]:
+    """Return what happened to an alert, in order."""
+    found = await session.exec(
+        select(AlertLog).where(AlertLog.alert_id == alert_id).order_by(col(AlertLog.id))
+    )
+    return found.all()
+
+
+async def report_by_ref(session: AsyncSession, ref: str) -> Report | None:
+    """Return the report with that reference, locked until this transaction ends."""
+    found = await session.exec(
+        select(Report)
+        .where(Report.ref == ref)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found.first()
+
+
+async def open_report(session: AsyncSession, patient_id: int) -> Report | None:
+    """Return the patient's report that is not finished, the newest if there are several."""
+    found = await session.exec(
+        select(Report)
+        .where(Report.patient_id == patient_id, col(Report.ended_at).is_(None))
+        .order_by(col(Report.id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
+async def reported_since(session: AsyncSession, patient_id: int, since: datetime) -> bool:
+    """Say whether the patient has reported anything after ``since``."""
+    found = await session.exec(
+        select(Report.id)
+        .where(Report.patient_id == patient_id, col(Report.opened_at) > since)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+async def reports_due(
+    session: AsyncSession, now: datetime, *, since: datetime | None
+) -> Sequence[str]:
+    """Return the references of reports that stopped half-way, of those opened after ``since``."""
+    statement = select(Report.ref).where(col(Report.due_at) <= now)
+    if since is not None:
+        statement = statement.where(col(Report.opened_at) >= since)
+    return (await session.exec(statement.order_by(col(Report.due_at), col(Report.id)))).all()
+
+
+async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None:
+    """Return when something next happens by itself to an alert or a report, after ``after``."""
+    alert = select(func.min(Alert.due_at)).where(col(Alert.due_at) > after)
+    report = select(func.min(Report.due_at)).where(col(Report.due_at) > after)
+    found: list[datetime | None] = [
+        (await session.exec(alert)).one(),
+        (await session.exec(report)).one(),
+    ]
+    return min((at for at in found if at is not None), default=None)

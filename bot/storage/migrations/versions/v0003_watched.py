@@ -32,6 +32,7 @@ def _added() -> dict[str, list[sa.Column[Any]]]:
             sa.Column("unanswered_at", _INSTANT, nullable=True),
             sa.Column("unanswered_done_at", _INSTANT, nullable=True),
         ],
+        "visit": [sa.Column("sealed", sa.LargeBinary(), nullable=True)],
         "alert": [
             sa.Column("counts_from", _INSTANT, nullable=True),
             sa.Column("next_step", sa.Integer(), nullable=False, server_default="0"),

@@ -1,0 +1,362 @@
+"""Alerts: who is told what a patient reported, what the patient reads, and how it ends."""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.domain import escalation, opening
+from bot.domain.escalation import To
+from bot.domain.opening import Opening
+from bot.domain.states import AlertState, Lane, Level, PatientState
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import situation, team, words
+from bot.services.deps import new_ref
+from bot.services.enrolling import lead_or_practitioner
+from bot.services.errors import StaleButton
+from bot.services.situation import Situation
+from bot.services.turn import Turn
+from bot.storage import sealed
+from bot.storage.queries import alerts, people
+from bot.storage.tables import Alert, Clinic, Patient, Report, Visit
+
+log = logging.getLogger(__name__)
+
+LOUD = frozenset({Level.URGENT, Level.EMERGENCY})
+OUTCOMES = ("spoke_by_phone", "seen_in_clinic", "sent_to_hospital", "no_contact", "false_alarm")
+# After an alert is closed nothing routine comes for so long (conversations.md 6).
+REST_AFTER = timedelta(days=1)
+Reported = Sequence[tuple[str, str]]
+"""What was reported, as sections and keys of the labels, in the order in which it was said."""
+
+
+def hours_of(clinic: Clinic) -> Opening:
+    """Return when the clinic is open; words that nobody can read mean that it is not known."""
+    try:
+        return opening.parse(clinic.opening_hours)
+    except ValueError:
+        return Opening()
+
+
+def is_closed(turn: Turn) -> bool:
+    """Say whether nobody of the clinic can be called now: closed, and nobody is on call."""
+    if turn.clinic.has_on_call:
+        return False
+    return not hours_of(turn.clinic).is_open(turn.now, turn.clinic_zone)
+
+
+async def raise_alert(
+    turn: Turn, patient: Patient, level: Level, reported: Reported, report: Report | None = None
+) -> Alert:
+    """Open an alert and tell whoever hears of it first; what follows is on its row.
+
+    *Tell clinic* reaches them in clinic hours, anything higher at once (clinical.md 4).
+    """
+    hours = hours_of(turn.clinic)
+    told_at = turn.now if level in LOUD else hours.opens_at(turn.now, turn.clinic_zone)
+    promised = turn.now if level in LOUD else hours.reply_by(turn.now, turn.clinic_zone)
+    alert = Alert(
+        ref=new_ref(),
+        clinic_id=patient.clinic_id,
+        patient_id=patient.id or 0,
+        report_id=report.id if report else None,
+        level=level,
+        opened_at=turn.now,
+        counts_from=promised,
+        # A lower level lets nothing rest that somebody would have to take up again.
+        resumed_at=None if level in LOUD else turn.now,
+    )
+    _arm(alert)
+    sealed.write(turn.session, alert, {"reported": [list(each) for each in reported]})
+    turn.session.add(alert)
+    await turn.session.flush()
+    alerts.note(turn.session, alert, "opened", turn.now)
+    first = {
+        Level.EMERGENCY: (To.TREATING, To.ON_CALL, To.LEAD),
+        Level.URGENT: (To.TREATING, To.ON_CALL),
+    }.get(level, (To.TREATING,))
+    await push(turn, alert, patient, first, due_at=told_at)
+    return alert
+
+
+def _arm(alert: Alert) -> None:
+    """Set when the next consequence is due; none is when all have happened."""
+    coming = escalation.then(alert.level)
+    wanted = range(alert.next_step, len(coming))
+    if alert.state is not AlertState.OPEN:
+        wanted = range(0)
+        for at in range(alert.next_step, len(coming)):
+            if coming[at].until_closed and alert.state is AlertState.ACKNOWLEDGED:
+                alert.next_step, wanted = at, range(at, at + 1)
+                break
+    start = alert.counts_from or alert.opened_at
+    alert.due_at = start + coming[wanted.start].after if wanted else None
+
+
+def arm_next(alert: Alert) -> None:
+    """Take the consequence that has happened off, and set when the next one is due."""
+    alert.next_step += 1
+    _arm(alert)
+
+
+async def push(
+    turn: Turn,
+    alert: Alert,
+    patient: Patient,
+    to: Collection[To],
+    *,
+    due_at: datetime | None = None,
+    again: bool = False,
+) -> int:
+    """Queue the alert, loud, to these parts of the chain; return to how many people.
+
+    Whoever has not got an earlier one yet gets no second one behind it.
+    """
+    values = await values_of(turn, alert, patient)
+    told = 0
+    for practitioner in await team.chain(turn.session, patient, to):
+        if again and await alerts.waits_for(turn.session, practitioner.id or 0, alert.ref):
+            continue
+        await turn.tell(
+            practitioner,
+            "alerts/again" if again else "alerts/report",
+            values,
+            [
+                [Button(label="i_am_on_it", data=buttons.pack("ack", alert.ref))],
+                [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+            ],
+            patient=patient,
+            lane=Lane.DANGER,
+            report=alert.ref,
+            due_at=due_at,
+        )
+        alerts.note(turn.session, alert, "told", turn.now, practitioner.id)
+        told += 1
+    if again:
+        alert.rounds += 1
+        turn.session.add(alert)
+    return told
+
+
+async def values_of(turn: Turn, alert: Alert, patient: Patient) -> dict[str, Any]:
+    """Return what a practitioner reads of an alert, in the clinic's language."""
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
+    whole = await situation.read(turn.session, patient.id or 0)
+    waited = turn.now - alert.opened_at
+    return {
+        "patient": words.name_of(turn.session, patient),
+        **words.account_of(turn.session, patient),
+        "level": alert.level.value,
+        "level_label": catalogue.label(language, "levels", alert.level.value),
+        "reported": reported_words(turn, alert, language),
+        "reported_at": dates.moment(alert.opened_at, turn.clinic_zone, language, turn.now),
+        "sessions": [
+            {
+                "treatment": catalogue.label(language, "treatments", done.protocol.name),
+                "day": whole.day_after(done, turn.now),
+            }
+            for done in whole.recent(turn.now)
+        ],
+        "patient_phone": str(sealed.read(turn.session, patient).get("phone", "")) or None,
+        "waited_minutes": int(waited.total_seconds()) // 60,
+        "closed": is_closed(turn),
+        "not_confirmed": patient.state is PatientState.OPENED and patient.confirmed_at is None,
+        "is_test": patient.is_test,
+    }
+
+
+def reported_words(turn: Turn, alert: Alert, language: str) -> list[str]:
+    """Return what was reported, in words of that language."""
+    kept: Mapping[str, Any] = sealed.read(turn.session, alert)
+    return [
+        turn.deps.catalogue.label(language, section, key)
+        for section, key in kept.get("reported", [])
+    ]
+
+
+async def also_reported(turn: Turn, alert: Alert, patient: Patient, reported: Reported) -> None:
+    """Add to an open alert what the patient said after it was raised; whoever has it reads it."""
+    sealed.write(turn.session, alert, {"reported": [list(each) for each in reported]})
+    turn.session.add(alert)
+    await push(turn, alert, patient, (To.TREATING, To.ON_CALL))
+
+
+async def say_level(
+    turn: Turn, patient: Patient, level: Level, alert: Alert, whole: Situation
+) -> None:
+    """Tell the patient at once what to do; a higher level comes with a note to show."""
+    told = await team.chain(turn.session, patient, (To.TREATING, To.ON_CALL))
+    if not told:
+        log.error(
+            "a report reached nobody",
+            extra={"action": "nobody_told", "patient": patient.ref, "update_id": turn.update_id},
+        )
+        await team.nobody(turn.session, patient, turn.now)
+        return
+    everybody = await team.chain(turn.session, patient, tuple(To))
+    values: dict[str, Any] = {
+        "practitioner": words.name_of(turn.session, told[0]),
+        "alone": len(everybody) == 1,
+    }
+    template, keys = {
+        Level.EMERGENCY: ("patient/emergency", ("i_have_called", "need_the_number")),
+        Level.URGENT: ("patient/urgent", ("called_the_clinic", "no_one_answers", "it_got_worse")),
+    }.get(level, ("patient/told_clinic", ("send_photo_now", "it_got_worse")))
+    if level is Level.URGENT and is_closed(turn):
+        template, keys = "patient/urgent_closed", ("getting_help", "it_got_worse")
+    values |= await session_values(turn, whole)
+    if alert.counts_from is not None and level is Level.TELL_CLINIC:
+        at = dates.moment(alert.counts_from, turn.clinic_zone, patient.language, turn.now)
+        values |= {"reply_by": at, "clinic_city": words.clinic_city(turn.clinic, patient)}
+    lane = Lane.DANGER if level in LOUD else Lane.REPLY
+    rows = [[Button(label=key, data=buttons.pack("said", alert.ref, key))] for key in keys]
+    await turn.tell_patient(patient, template, values, rows, lane=lane)
+    if level in LOUD:
+        await send_note(turn, patient, alert, whole)
+
+
+async def session_values(turn: Turn, whole: Situation) -> dict[str, Any]:
+    """Return treatments and times of the recent sessions, as the patient would say them."""
+    catalogue, language = turn.deps.catalogue, whole.patient.language
+    return {
+        "had": [
+            {
+                "treatment": catalogue.label(language, "treatments", done.protocol.name),
+                "done_at": dates.moment(done.at, whole.clinic_zone, language, turn.now),
+                **_details(turn, done.visit),
+            }
+            for done in whole.recent(turn.now)
+        ],
+    }
+
+
+def _details(turn: Turn, visit: Visit) -> dict[str, str | None]:
+    kept = sealed.read(turn.session, visit)
+    return {"area": kept.get("area") or None, "product": kept.get("product") or None}
+
+
+async def send_note(turn: Turn, patient: Patient, alert: Alert, whole: Situation) -> None:
+    """Send the note to show to whoever helps: all that they need, in one message."""
+    language = patient.language
+    await turn.tell_patient(
+        patient,
+        "patient/note_for_doctor",
+        {
+            **(await session_values(turn, whole)),
+            "reported": reported_words(turn, alert, language),
+            "reported_at": dates.moment(alert.opened_at, whole.zone, language, turn.now),
+        },
+        lane=Lane.DANGER,
+    )
+
+
+async def acknowledge(turn: Turn, ref: str) -> None:
+    """Record who looks after an alert; the first tap owns it, the patient sees who has seen it."""
+    practitioner = lead_or_practitioner(turn)
+    alert = await _alert(turn, ref)
+    patient = await people.patient(turn.session, alert.patient_id)
+    first = await alerts.acknowledge(turn.session, alert.id or 0, practitioner.id or 0, turn.now)
+    await turn.session.refresh(alert)
+    if first:
+        _arm(alert)
+        turn.session.add(alert)
+    alerts.note(turn.session, alert, "acknowledged", turn.now, practitioner.id)
+    owner = practitioner
+    if not first and alert.acked_by is not None:
+        owner = await people.practitioner(turn.session, alert.acked_by)
+    await turn.tell(
+        practitioner,
+        "alerts/acknowledged",
+        {
+            "patient": words.name_of(turn.session, patient),
+            "owner": words.name_of(turn.session, owner),
+            "yours": owner.id == practitioner.id,
+            "is_test": patient.is_test,
+        },
+        [
+            [Button(label="close_report", data=buttons.pack("close", alert.ref))],
+            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+        ],
+        patient=patient,
+    )
+    if first:
+        await turn.tell_patient(
+            patient,
+            "patient/seen",
+            {"practitioner": words.name_of(turn.session, practitioner)},
+            lane=Lane.DANGER,
+        )
+
+
+async def ask_outcome(turn: Turn, ref: str) -> None:
+    """Ask how it ended; closing needs an outcome."""
+    lead_or_practitioner(turn)
+    alert = await _alert(turn, ref)
+    if alert.state is AlertState.CLOSED:
+        raise StaleButton
+    patient = await people.patient(turn.session, alert.patient_id)
+    await turn.screen(
+        "alerts/outcome",
+        {"patient": words.name_of(turn.session, patient), "is_test": patient.is_test},
+        [[Button(label=key, data=buttons.pack("outcome", alert.ref, key))] for key in OUTCOMES],
+        patient=patient,
+    )
+
+
+async def close(turn: Turn, ref: str, outcome: str) -> None:
+    """End an alert; after an urgent one routine messages come again after a day.
+
+    After an emergency they rest until a person says otherwise (clinical.md 4).
+    """
+    practitioner = lead_or_practitioner(turn)
+    alert = await _alert(turn, ref)
+    if outcome not in OUTCOMES:
+        raise StaleButton
+    done = await alerts.close(turn.session, alert.id or 0, practitioner.id or 0, outcome, turn.now)
+    if not done:
+        raise StaleButton
+    await turn.session.refresh(alert)
+    if alert.level is Level.URGENT:
+        alert.resumed_at = turn.now + REST_AFTER
+        turn.session.add(alert)
+    alerts.note(turn.session, alert, f"closed_{outcome}", turn.now, practitioner.id)
+    patient = await people.patient(turn.session, alert.patient_id)
+    rests = alert.level is Level.EMERGENCY
+    rows = [[Button(label="open_card", data=buttons.pack("card", patient.ref))]]
+    if rests:
+        rows.insert(0, [Button(label="resume_plan", data=buttons.pack("resumeafter", alert.ref))])
+    catalogue = turn.deps.catalogue
+    await turn.screen(
+        "alerts/closed",
+        {
+            "patient": words.name_of(turn.session, patient),
+            "outcome": catalogue.label(turn.clinic.language, "outcomes", outcome),
+            "rests": rests,
+            "is_test": patient.is_test,
+        },
+        rows,
+        patient=patient,
+    )
+
+
+async def resume(turn: Turn, ref: str) -> None:
+    """Let routine messages come again, after a day, as a person says so."""
+    practitioner = lead_or_practitioner(turn)
+    alert = await _alert(turn, ref)
+    if alert.level is not Level.EMERGENCY or alert.resumed_at is not None:
+        raise StaleButton
+    alert.resumed_at = turn.now + REST_AFTER
+    turn.session.add(alert)
+    alerts.note(turn.session, alert, "resumed", turn.now, practitioner.id)
+    patient = await people.patient(turn.session, alert.patient_id)
+    await turn.screen(
+        "alerts/resumed", {"patient": words.name_of(turn.session, patient)}, patient=patient
+    )
+
+
+async def _alert(turn: Turn, ref: str) -> Alert:
+    alert = await alerts.by_ref(turn.session, turn.clinic.id or 0, ref)
+    if alert is None:
+        raise StaleButton
+    return alert
