@@ -19,7 +19,7 @@ from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
 import bot
-from bot import cli_data, founding, logs, operation, parts, rehearsal
+from bot import cli_data, cli_triage, founding, logs, operation, parts, rehearsal
 from bot.app import App
 from bot.domain.times import to_utc
 from bot.incoming import alone
@@ -355,8 +355,8 @@ def _short_time(utc: str | None, zone: ZoneInfo) -> str:
     return f"{datetime.fromisoformat(utc).astimezone(zone):%Y-%m-%d %H:%M}" if utc else ""
 
 
-# What is done to data has a file of its own.
-for _command in cli_data.ALL:
+# What is done to data, and the table of triage, have files of their own.
+for _command in (*cli_triage.ALL, *cli_data.ALL):
     commands.command()(_command)
 
 
