@@ -11,10 +11,20 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from bot.logs import Outages
-from bot.services import dispatch, following, holding, housekeeping, outages, unsent, zone_data
+from bot.services import (
+    dispatch,
+    following,
+    holding,
+    housekeeping,
+    outages,
+    unanswered,
+    unsent,
+    zone_data,
+)
 from bot.services.deps import Deps
 from bot.storage.database import Priority
 from bot.storage.queries import alerts, falling_due, vitals
+from bot.storage.queries import unanswered as awaited
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +53,7 @@ JOBS: Sequence[Job] = (
     Job("join_without_zone", housekeeping.join_without_zone),
     Job("mark_missed", housekeeping.mark_missed),
     Job("dispatch_due", dispatch.dispatch_due),
+    Job("look_for_answers", unanswered.look),
     Job("hand_over_unsent", unsent.hand_over),
     Job("tell_outages", outages.tell),
 )
@@ -141,6 +152,7 @@ class Alarm:
                 due = [
                     await falling_due.next_due_at(session, now),
                     await alerts.next_due_at(session, now),
+                    await awaited.next_look_at(session, now),
                 ]
                 due_at = min((at for at in due if at is not None), default=None)
             self._outages.over("arm_failed")

@@ -17,6 +17,7 @@ from bot.services import (
     today,
     typed_dates,
     typed_enrolling,
+    unanswered,
     undoing,
     unsent,
     visits,
@@ -259,6 +260,7 @@ _ON_CARD = {
     "stopcourse": steering.stop_course,
     "link": steering.new_link,
     "relink": steering.relink,
+    "phoned": unanswered.phoned,
 }
 OF_PATIENT = ("setvisit", "sessionat", "correct", *_ON_CARD)
 

@@ -244,6 +244,7 @@ VARIABLES: Mapping[str, Variable] = {
     "not_joined": Variable("names of those not joined", ["Ana"], [_HOSTILE, _HOSTILE], ([],)),
     "to_book": Variable("names without a next date", ["Ana", "Ben"], [_HOSTILE], ([],)),
     "more_reports": Variable("how many reports are not listed", "2 more", "2 more", (None,)),
+    "no_answer": Variable("names without an answer", ["Ben"], [_HOSTILE], ([],)),
     "missed_checks": Variable("names without a safety check", ["Ben"], [_HOSTILE], ([],)),
     "n_unsent": Variable("how many messages were not sent", 12, 12, (0, 1)),
     "n_patients": Variable("to how many patients", 9, 9, (1,)),
@@ -398,6 +399,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/pick_sight": Text(),
     "patient/pick_fever": Text(),
     "patient/slip": Text(),
+    "patient/nudge": Text(unasked=True),
     "patient/emergency_numbers": Text(longest=LONGEST_CARD),
     "patient/not_saved": Text(longest=LONGEST_CARD),
     "patient/nobody_told": Text(unasked=True, longest=LONGEST_CARD),
@@ -534,7 +536,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/today": Text(
         (
             *("day", "visits", "reports", "more_reports", "missed_checks"),
-            *("not_joined", "to_book", "unreached", "n_unsent", "held_since"),
+            *("not_joined", "to_book", "unreached", "n_unsent", "held_since", "no_answer"),
         ),
         longest=LONGEST_LIST,
     ),
@@ -543,6 +545,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "practitioner/unsent_list": Text(("n_unsent", "unsent"), longest=LONGEST_LIST),
     "practitioner/was_offline": Text(("offline_from", "offline_until", "restored")),
+    "practitioner/no_answer": Text(("patient",)),
     "practitioner/visit_unrecorded": Text(("patient", "visit_at")),
     "practitioner/patients": Text(("count",)),
     "practitioner/card": Text(

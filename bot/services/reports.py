@@ -151,17 +151,22 @@ async def ask_clinic(turn: Turn) -> None:
 
 
 async def tell_practitioner(
-    turn: Turn, patient: Patient, template: str, values: dict[str, Any] | None = None
+    turn: Turn,
+    patient: Patient,
+    template: str,
+    values: dict[str, Any] | None = None,
+    rows: Rows | None = None,
 ) -> None:
     """Tell whoever treats the patient something about them that is no alert."""
     report = new_ref()
+    visit = [[Button(label="set_next_visit", data=buttons.pack("setvisit", patient.ref))]]
     for practitioner in await team.responders(turn.session, patient):
         await turn.tell(
             practitioner,
             template,
             {"patient": words.name_of(turn.session, patient), **(values or {})},
             [
-                [Button(label="set_next_visit", data=buttons.pack("setvisit", patient.ref))],
+                *(rows if rows is not None else visit),
                 [Button(label="open_card", data=buttons.pack("card", patient.ref))],
             ],
             patient=patient,

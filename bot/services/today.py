@@ -7,9 +7,10 @@ from bot.domain.states import Level, PatientState, VisitState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import enrolling, holding, unsent, words
+from bot.services import enrolling, holding, unanswered, unsent, words
 from bot.services.turn import Turn
 from bot.storage.queries import alerts, falling_due, not_sent, people, plans
+from bot.storage.queries import unanswered as awaited
 from bot.storage.tables import Patient
 
 # What the screen lists at most: more would not fit into one message.
@@ -52,6 +53,7 @@ async def show(turn: Turn) -> None:
     )
     clinic_id = turn.clinic.id or 0
     n_unsent = await not_sent.count_unsent(turn.session, clinic_id, turn.now - unsent.LOOK_BACK)
+    silent = await awaited.patients(turn.session, clinic_id, turn.now - unanswered.LOOK_BACK)
     held = await holding.held(turn.session)
     to_book = await plans.patients_to_book(turn.session, turn.clinic.id or 0, start, day)
     await turn.screen(
@@ -63,6 +65,7 @@ async def show(turn: Turn) -> None:
             "reports": reports[:_NAMES],
             "more_reports": _more(turn, len(reports)),
             "missed_checks": _names(turn, unchecked, refs),
+            "no_answer": _names(turn, silent, refs),
             "unreached": _names(turn, lost, refs),
             "not_joined": _names(turn, waiting, refs),
             "to_book": _names(turn, to_book, refs),

@@ -3,13 +3,27 @@
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import ColumnElement, and_, case, literal, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain.states import CourseState, PatientState, Reason, ReminderState, VisitState
-from bot.storage.tables import Action, Answer, Course, Patient, Reminder, Visit
+from bot.domain.states import (
+    CourseState,
+    PatientState,
+    Reason,
+    ReminderState,
+    VisitState,
+)
+from bot.storage.tables import (
+    Action,
+    Answer,
+    Course,
+    Patient,
+    Reminder,
+    Visit,
+)
+from bot.storage.types import UtcDateTime
 
 
 async def course(session: AsyncSession, course_id: int) -> Course:
@@ -210,8 +224,14 @@ async def finish_reminders(
             col(Reminder.message_id).in_(message_ids),
             col(Reminder.state) == ReminderState.PLANNED,
         )
-        .values(state=state, reason=reason, final_at=now)
+        .values(state=state, reason=reason, final_at=now, look_at=_look_at(state, now))
     )
+
+
+def _look_at(state: ReminderState, now: datetime) -> ColumnElement[datetime | None]:
+    """An answer to a safety check is looked for from its delivery on."""
+    asked = col(Reminder.safety).is_(True) & literal(state is ReminderState.SENT)
+    return case((asked, literal(now, UtcDateTime)), else_=col(Reminder.look_at))
 
 
 async def prove_reminders(session: AsyncSession, message_id: int, now: datetime) -> None:
@@ -226,7 +246,12 @@ async def prove_reminders(session: AsyncSession, message_id: int, now: datetime)
             col(Reminder.message_id) == message_id,
             or_(col(Reminder.state) == ReminderState.PLANNED, doubted),
         )
-        .values(state=ReminderState.SENT, reason=None, final_at=now)
+        .values(
+            state=ReminderState.SENT,
+            reason=None,
+            final_at=now,
+            look_at=_look_at(ReminderState.SENT, now),
+        )
     )
 
 

@@ -1,0 +1,69 @@
+"""Safety checks delivered and not answered: when to look at them, and which are listed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import PatientState
+from bot.storage.tables import Answer, Patient, Reminder
+
+
+async def due(session: AsyncSession, now: datetime) -> Sequence[int]:
+    """Return the checks whose answer is to be looked for now, longest waiting first."""
+    found = await session.exec(
+        select(Reminder.id)
+        .where(col(Reminder.look_at) <= now)
+        .order_by(col(Reminder.look_at), col(Reminder.id))
+    )
+    return [reminder_id or 0 for reminder_id in found.all()]
+
+
+async def next_look_at(session: AsyncSession, after: datetime) -> datetime | None:
+    """Return when an answer is next looked for, after ``after``."""
+    found: datetime | None = (
+        await session.exec(select(func.min(Reminder.look_at)).where(col(Reminder.look_at) > after))
+    ).one()
+    return found
+
+
+async def answered(session: AsyncSession, message_id: int) -> bool:
+    """Say whether anything under that message was tapped."""
+    own = select(Reminder.id).where(Reminder.message_id == message_id)
+    found = await session.exec(select(Answer.id).where(col(Answer.reminder_id).in_(own)).limit(1))
+    return found.first() is not None
+
+
+async def patients(session: AsyncSession, clinic_id: int, since: datetime) -> Sequence[Patient]:
+    """Return whoever did not answer a safety check after ``since``, and whom nobody phoned."""
+    silent = select(Reminder.patient_id).where(
+        Reminder.clinic_id == clinic_id,
+        col(Reminder.unanswered_at) >= since,
+        col(Reminder.unanswered_done_at).is_(None),
+    )
+    found = await session.exec(
+        select(Patient)
+        .where(
+            col(Patient.id).in_(silent),
+            col(Patient.is_test).is_(False),
+            Patient.state != PatientState.ERASED,
+        )
+        .order_by(col(Patient.id))
+    )
+    return found.all()
+
+
+async def tick_off(session: AsyncSession, patient_id: int, now: datetime) -> int:
+    """Take a patient off the list; return how many checks that were."""
+    done = await session.exec(
+        update(Reminder)
+        .where(
+            col(Reminder.patient_id) == patient_id,
+            col(Reminder.unanswered_at).is_not(None),
+            col(Reminder.unanswered_done_at).is_(None),
+        )
+        .values(unanswered_done_at=now)
+    )
+    return done.rowcount
