@@ -49,6 +49,7 @@ def demo_clinic(*, timezone: str = "Europe/Berlin") -> Clinic:
         urgent_place="the emergency department of the nearest hospital",
         opening_hours="Mon to Fri 09:00 to 18:00",
         is_demo=True,
+        live_at=datetime(2026, 1, 1, tzinfo=UTC),
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 

@@ -81,6 +81,10 @@ _TAPS = {
     "test": practitioner.of_clinic,
     "invite": practitioner.of_clinic,
     "remove": practitioner.of_clinic,
+    "member": practitioner.of_clinic,
+    "duty": practitioner.duty,
+    "drill": practitioner.drill,
+    "drillseen": practitioner.of_clinic,
     **dict.fromkeys(practitioner.OF_PATIENT, practitioner.of_patient),
 }
 

@@ -9,6 +9,8 @@ from bot.handlers.taps import values
 from bot.services import (
     alerting,
     clinic,
+    drills,
+    duties,
     enrolling,
     reports,
     screens,
@@ -146,8 +148,10 @@ async def confirm(update: Update, context: CareContext) -> None:
 
 async def acknowledge(update: Update, context: CareContext) -> None:
     """ "I am on it"."""
-    (alert,) = values(update, 1)
-    await alerting.acknowledge(context.turn, alert)
+    (ref,) = values(update, 1)
+    alert = await alerting.acknowledge(context.turn, ref)
+    if alert.is_drill:
+        await drills.taken(context.turn, alert)
 
 
 async def of_alert(update: Update, context: CareContext) -> None:
@@ -228,9 +232,22 @@ async def of_clinic(update: Update, context: CareContext) -> None:
         "test": clinic.test_patient,
         "invite": clinic.invite,
         "remove": clinic.remove,
+        "member": duties.show_member,
+        "drillseen": drills.show,
     }
     (value,) = values(update, 1)
     await act[_action(update)](context.turn, value)
+
+
+async def drill(_update: Update, context: CareContext) -> None:
+    """Try the chain of alerts."""
+    await drills.start(context.turn)
+
+
+async def duty(update: Update, context: CareContext) -> None:
+    """Who is on call, and who is the backup."""
+    member, which = values(update, 2)
+    await duties.change(context.turn, member, which)
 
 
 async def of_patient(update: Update, context: CareContext) -> None:

@@ -312,10 +312,21 @@ VARIABLES: Mapping[str, Variable] = {
     "sources": Variable("the sources of what it says", "001, A11", others=("",)),
     "review_by": Variable("when a protocol is read again", "Tue 10 March", others=("",)),
     "team": Variable(
-        "the team: name, role",
-        [{"name": "Nour", "role": "lead"}],
-        [{"name": _HOSTILE, "role": _HOSTILE}],
+        "the team: name, role, on_call, backup",
+        [{"name": "Nour", "role": "lead", "on_call": True, "backup": False}],
+        [{"name": _HOSTILE, "role": _HOSTILE, "on_call": False, "backup": True}],
     ),
+    "live": Variable("the chain of alerts was tested", True, True, (False,)),
+    "role": Variable("what somebody is in the team", "lead"),
+    "on_call": Variable("gets what is urgent day and night", True, True, (False,)),
+    "backup": Variable("gets what nobody has taken", False, True, (True,)),
+    "chain": Variable(
+        "who was told of a test: name, took, seconds until then",
+        [{"name": "Nour", "took": True, "seconds": 20}],
+        [{"name": _HOSTILE, "took": False, "seconds": 0}],
+        ([{"name": "Nour", "took": True, "seconds": 1}],),
+    ),
+    "taken": Variable("somebody took it", True, True, (False,)),
 }
 
 CLINIC = frozenset(
@@ -572,7 +583,12 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/test_started": Text(("patient",)),
     "practitioner/test_mark": Text(),
     "practitioner/test_note": Text(),
-    "practitioner/team": Text(("team",), longest=LONGEST_LIST),
+    "practitioner/team": Text(("team", "live"), longest=LONGEST_LIST),
+    "practitioner/member": Text(("name", "role", "on_call", "backup")),
+    "practitioner/drill_started": Text(),
+    "practitioner/drill": Text(("reported_at", "chain", "taken"), longest=LONGEST_LIST),
+    "errors/drill_running": Text(),
+    "errors/not_live": Text(),
     "practitioner/invite_link": Text(("link", "link_hours"), longest=LONGEST_CAPTION),
     "practitioner/removed": Text(("name",)),
     "practitioner/reached_again": Text(),

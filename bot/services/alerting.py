@@ -39,17 +39,24 @@ def hours_of(clinic: Clinic) -> Opening:
         return Opening()
 
 
-def is_closed(turn: Turn) -> bool:
+async def is_closed(turn: Turn, patient: Patient) -> bool:
     """Say whether nobody of the clinic can be called now: closed, and nobody is on call."""
-    if turn.clinic.has_on_call:
+    if hours_of(turn.clinic).is_open(turn.now, turn.clinic_zone):
         return False
-    return not hours_of(turn.clinic).is_open(turn.now, turn.clinic_zone)
+    return not (await team.tiers(turn.session, patient))[To.ON_CALL]
 
 
 async def raise_alert(
-    turn: Turn, patient: Patient, level: Level, reported: Reported, report: Report | None = None
+    turn: Turn,
+    patient: Patient,
+    level: Level,
+    reported: Reported,
+    report: Report | None = None,
+    *,
+    drill: bool = False,
+    to: Collection[To] = (),
 ) -> Alert:
-    """Open an alert and tell whoever hears of it first; what follows is on its row.
+    """Open an alert and tell whoever hears of it first (or ``to``); what follows is on its row.
 
     *Tell clinic* reaches them in clinic hours, anything higher at once (clinical.md 4).
     """
@@ -66,6 +73,7 @@ async def raise_alert(
         counts_from=promised,
         # A lower level lets nothing rest that somebody would have to take up again.
         resumed_at=None if level in LOUD else turn.now,
+        is_drill=drill,
     )
     _arm(alert)
     sealed.write(turn.session, alert, {"reported": [list(each) for each in reported]})
@@ -76,7 +84,7 @@ async def raise_alert(
         Level.EMERGENCY: (To.TREATING, To.ON_CALL, To.LEAD),
         Level.URGENT: (To.TREATING, To.ON_CALL),
     }.get(level, (To.TREATING,))
-    await push(turn, alert, patient, first, due_at=told_at)
+    await push(turn, alert, patient, to or first, due_at=told_at)
     return alert
 
 
@@ -160,7 +168,7 @@ async def values_of(turn: Turn, alert: Alert, patient: Patient) -> dict[str, Any
         ],
         "patient_phone": str(sealed.read(turn.session, patient).get("phone", "")) or None,
         "waited_minutes": int(waited.total_seconds()) // 60,
-        "closed": is_closed(turn),
+        "closed": await is_closed(turn, patient),
         "not_confirmed": patient.state is PatientState.OPENED and patient.confirmed_at is None,
         "is_test": patient.is_test,
     }
@@ -203,7 +211,7 @@ async def say_level(
         Level.EMERGENCY: ("patient/emergency", ("i_have_called", "need_the_number")),
         Level.URGENT: ("patient/urgent", ("called_the_clinic", "no_one_answers", "it_got_worse")),
     }.get(level, ("patient/told_clinic", ("send_photo_now", "it_got_worse")))
-    if level is Level.URGENT and is_closed(turn):
+    if level is Level.URGENT and await is_closed(turn, patient):
         template, keys = "patient/urgent_closed", ("getting_help", "it_got_worse")
     values |= await session_values(turn, whole)
     if alert.counts_from is not None and level is Level.TELL_CLINIC:
@@ -251,7 +259,7 @@ async def send_note(turn: Turn, patient: Patient, alert: Alert, whole: Situation
     )
 
 
-async def acknowledge(turn: Turn, ref: str) -> None:
+async def acknowledge(turn: Turn, ref: str) -> Alert:
     """Record who looks after an alert; the first tap owns it, the patient sees who has seen it."""
     practitioner = lead_or_practitioner(turn)
     alert = await _alert(turn, ref)
@@ -287,6 +295,7 @@ async def acknowledge(turn: Turn, ref: str) -> None:
             {"practitioner": words.name_of(turn.session, practitioner)},
             lane=Lane.DANGER,
         )
+    return alert
 
 
 async def ask_outcome(turn: Turn, ref: str) -> None:

@@ -277,17 +277,15 @@ async def show_team(turn: Turn) -> None:
         rows = [
             [Button(label="invite_practitioner", data=buttons.pack("invite", PRACTITIONER))],
             [Button(label="read_protocols", data=buttons.pack("protocols"))],
+            [Button(label="test_the_chain", data=buttons.pack("drill"))],
             *[
                 [
                     Button(
-                        text=catalogue.label(language, "forms", "remove").format(
-                            name=words.name_of(turn.session, each)
-                        ),
-                        data=buttons.pack("remove", each.ref),
+                        text=words.name_of(turn.session, each),
+                        data=buttons.pack("member", each.ref),
                     )
                 ]
                 for each in everybody
-                if each.role != LEAD
             ],
         ]
     await turn.screen(
@@ -297,9 +295,12 @@ async def show_team(turn: Turn) -> None:
                 {
                     "name": words.name_of(turn.session, each),
                     "role": catalogue.label(language, "roles", each.role),
+                    "on_call": each.is_on_call,
+                    "backup": each.is_backup,
                 }
                 for each in everybody
-            ]
+            ],
+            "live": turn.clinic.live_at is not None,
         },
         rows,
     )

@@ -237,6 +237,9 @@ async def enroll(turn: Turn, typed_name: str, protocol: str, moment: MomentTyped
     ``moment`` is the session's time: past means done then, future means booked; nothing means now.
     """
     practitioner = lead_or_practitioner(turn)
+    if turn.clinic.live_at is None:
+        # Nobody relies on a chain of alerts that was never seen to work.
+        raise CareError("not_live")
     name = clean_name(typed_name)
     version = await usable_protocol(turn, protocol)
     await _not_twice(turn, name)

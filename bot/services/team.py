@@ -57,11 +57,10 @@ async def responders_for(
 
 async def tiers(session: AsyncSession, patient: Patient) -> dict[To, list[Practitioner]]:
     """Return whom each part of an alert's chain reaches; an empty part has nobody."""
-    clinic = await people.clinic(session, patient.clinic_id)
     everybody = await _reached(session, patient.clinic_id)
     return {
         To.TREATING: [each for each in everybody if each.id == patient.practitioner_id],
-        To.ON_CALL: [each for each in everybody if clinic.has_on_call and each.is_on_call],
+        To.ON_CALL: [each for each in everybody if each.is_on_call],
         To.BACKUP: [each for each in everybody if each.is_backup],
         To.LEAD: [each for each in everybody if each.role == LEAD],
     }

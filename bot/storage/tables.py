@@ -87,8 +87,6 @@ class Clinic(SQLModel, table=True):
     bot_username: str = ""
     confirm_joining: bool = True
     retention_days: int = 365
-    # Somebody is called day and night; else what is urgent in closed hours is sent elsewhere.
-    has_on_call: bool = Field(default=False, sa_column=_no())
     # Photos may be asked for at all; each patient agrees besides.
     photos_on: bool = Field(default=True, sa_column=_yes())
     photo_days: int = Field(default=180, sa_column=_number(180))
@@ -106,7 +104,7 @@ class Practitioner(SQLModel, table=True):
     clinic_id: int = Field(foreign_key="clinic.id", index=True)
     telegram_id: int | None = Field(default=None, sa_column=_chat(unique=True))
     role: str = "practitioner"
-    # Gets what is urgent day and night; or what the others did not take within ten minutes.
+    # Gets what is urgent day and night; gets what the others did not take within ten minutes.
     is_on_call: bool = Field(default=False, sa_column=_no())
     is_backup: bool = Field(default=False, sa_column=_no())
     removed_at: datetime | None = Field(default=None, sa_column=_instant())

@@ -72,6 +72,17 @@ async def open_of_clinic(session: AsyncSession, clinic_id: int) -> Sequence[Aler
     return found.all()
 
 
+async def latest_drill(session: AsyncSession, clinic_id: int) -> Alert | None:
+    """Return the newest test of the clinic's chain."""
+    found = await session.exec(
+        select(Alert)
+        .where(Alert.clinic_id == clinic_id, col(Alert.is_drill).is_(True))
+        .order_by(col(Alert.id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
 async def open_of_patient(session: AsyncSession, patient_id: int) -> Sequence[Alert]:
     """Return the alerts about a patient that nobody has closed, oldest first."""
     found = await session.exec(

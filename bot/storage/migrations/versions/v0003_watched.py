@@ -20,7 +20,6 @@ def _flag(name: str, default: sa.sql.expression.ColumnElement[bool]) -> sa.Colum
 def _added() -> dict[str, list[sa.Column[Any]]]:
     return {
         "clinic": [
-            _flag("has_on_call", sa.false()),
             _flag("photos_on", sa.true()),
             sa.Column("photo_days", sa.Integer(), nullable=False, server_default="180"),
             sa.Column("live_at", _INSTANT, nullable=True),
