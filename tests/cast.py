@@ -43,6 +43,16 @@ class Actor:
         await self.person.presses(label)
         await self._settle()
 
+    async def reports(self, *labels: str) -> None:
+        """Something is wrong: what it is, key by key."""
+        await self.presses("Something is wrong")
+        for label in labels:
+            await self.taps(label)
+
+    async def reports_danger(self) -> None:
+        """Something that is urgent on any day, after any treatment."""
+        await self.reports("Pain, skin or weakness", "Hot and spreading")
+
     async def opens(self, link: str) -> None:
         await self.person.opens(link)
         await self._settle()

@@ -16,6 +16,14 @@ FOR_PATIENTS = ("steps/", "patient/", "errors/")
 LOCKED = frozenset(
     {
         *("patient/consent", "patient/emergency_numbers", "patient/urgent"),
+        *("patient/urgent_closed", "patient/emergency", "patient/seek_care", "patient/pick"),
+        *("patient/pick_pain", "patient/pick_sight", "patient/pick_fever", "patient/reached_help"),
+        *(
+            "patient/pick_milder",
+            "patient/note_for_doctor",
+            "patient/no_reply_yet",
+            "patient/nudge",
+        ),
         *(
             "patient/not_saved",
             "patient/stop_ask",

@@ -11,6 +11,7 @@ from bot.domain.states import (
     ReminderState,
     VisitState,
 )
+from bot.domain.triage import SIGNS, Group, Trend
 
 LONGEST_CARE = 350
 LONGEST_CARD = 900
@@ -615,21 +616,30 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "visit_states": (*VisitState, "confirmed"),
     "reports": (
         *("something_wrong", "emergency_word", "warning_sign", "not_calm", "check"),
-        *("something_changed", "late_sign"),
+        *("something_changed", "late_sign", "worse_again", "drill"),
+    ),
+    "signs": (*SIGNS, *Group),
+    "sign_buttons": SIGNS,
+    "trends": tuple(each for each in Trend if each is not Trend.BETTER),
+    "outcomes": (
+        "spoke_by_phone",
+        "seen_in_clinic",
+        "sent_to_hospital",
+        "no_contact",
+        "false_alarm",
     ),
     "sent_kinds": ("text", "edited", "photo", "voice", "other"),
     "roles": ("lead", "practitioner"),
     "titles": ("other",),
-    "toasts": ("got_it", "too_old"),
+    "toasts": ("got_it", "too_old", "done"),
     "day_words": (),
-    "unset": ("urgent_place", "visit_date", "visit_time", "target_date"),
+    "unset": ("urgent_place", "visit_date", "visit_time", "target_date", "reply_by", "drill"),
 }
 """The labels that the code asks for by a state or a name; buttons stand in code and protocols."""
 
 FORMS: Mapping[str, tuple[str, ...]] = {
     "weeks": ("weeks",),
     "days": ("days",),
-    "remove": ("name",),
     "more": ("count",),
     "patient_line": ("name", "state"),
 }

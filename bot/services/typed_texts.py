@@ -1,7 +1,7 @@
 """What a patient types in their own words: STOP, a question about a limit, or for a person."""
 
 from bot.domain import typed
-from bot.services import control, reports
+from bot.services import control, reporting, reports
 from bot.services.turn import Turn
 
 _STOP_WORDS_AT_MOST = 4
@@ -14,6 +14,8 @@ async def take(turn: Turn, text: str) -> None:
 
     In doubt both happen: whoever writes "stop, it hurts" is asked about the reminders and heard.
     """
+    if await reporting.typed_sign(turn, text):
+        return
     said = typed.simplified(text)
     urgent = reports.has_emergency_word(turn, text)
     stop = not urgent and is_stop(turn, said)

@@ -6,9 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from bot.domain.states import Lane
-from bot.services import reports
+from bot.services import reporting, reports
 from bot.services.turn import Account, Turn
-from bot.storage.queries import people
+from bot.storage.queries import alerts, people
 from bot.storage.tables import Patient
 from tests.conftest import START
 from tests.faults.world import Post, post
@@ -80,6 +80,15 @@ async def acts(sending: Post, patient: Patient, act: Callable[[Turn], Awaitable[
         await act(Turn(session, sending.deps, sending.clock.now(), 0, clinic, account, None, fresh))
 
 
+async def reports_danger(turn: Turn) -> None:
+    """Something that is urgent, picked from the lists."""
+    assert turn.patient is not None
+    await reporting.something_wrong(turn)
+    report = await alerts.open_report(turn.session, turn.patient.id or 0)
+    assert report is not None
+    await reporting.pick(turn, report.ref, "hot_spreading")
+
+
 async def test_one_patients_chat_does_not_delay_anothers_alert(
     tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> None:
@@ -93,7 +102,7 @@ async def test_one_patients_chat_does_not_delay_anothers_alert(
             await acts(sending, ana, partial(reports.pass_on, kind="text", text=said))
         await sending.after(5)
         asked = sending.clock.now()
-        await acts(sending, ben, reports.something_wrong)
+        await acts(sending, ben, reports_danger)
         while not any("URGENT: Ben" in message.text for message in sending.nour.received):
             sending.clock.passes(await sending.pump())
         # At the next place in that chat, before fifty messages that have waited longer.
@@ -114,7 +123,7 @@ async def test_an_alert_goes_before_what_was_written(
         for number in range(8):
             said = f"I cannot see, {number}"
             await acts(sending, ana, partial(reports.pass_on, kind="text", text=said))
-        await acts(sending, ben, reports.something_wrong)
+        await acts(sending, ben, reports_danger)
         await sending.flow()
         heard = [message.text.splitlines()[0] for message in sending.nour.received]
         assert heard == ["URGENT: Ana"] * 8 + ["URGENT: Ben"] + ["Ana sent a message:"] * 8

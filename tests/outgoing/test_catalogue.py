@@ -28,7 +28,7 @@ def test_the_shipped_messages_load() -> None:
     shipped = catalogue.load([MESSAGES])
     assert shipped.languages == ("en",)
     assert "mesotherapy-face" in shipped.protocols
-    assert shipped.protocol_data["mesotherapy-face"]["version"] == 1
+    assert shipped.protocol_data["mesotherapy-face"]["version"] == 2
     assert shipped.overlaid == frozenset()
 
 

@@ -73,7 +73,7 @@ BAD: list[tuple[str, str, str]] = [
     (LABELS, '[buttons]\ngot_it = " Got it"\n', "spaces around"),
     (LABELS, '[limits.gym]\nname = "gym (not safe)"\n', "safety"),
     (LABELS, '[forms]\nweeks = "In weeks"\n', "needs exactly {weeks}"),
-    (LABELS, '[forms]\nremove = "Remove {name} {surname}"\n', "needs exactly {name}"),
+    (LABELS, '[forms]\nmore = "{count} more {surname}"\n', "needs exactly {count}"),
     (LABELS, '[forms]\ndays = "{days"\n', "expected '}'"),
     (LABELS, '[day_words]\nsoon = "2 days"\n', "number of days from now"),
     (MENU, "You should tap.", "should"),

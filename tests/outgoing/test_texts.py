@@ -202,7 +202,7 @@ def test_a_version_changes_with_the_wording_and_with_what_it_includes(overlay: O
     assert TEXTS.version("en", "patient/got_it") == expected
     own = Texts(overlay({"en/shared/hours.html.j2": "Phone {{ clinic_phone }}.\n"}))
     assert own.version("en", "patient/got_it") == expected
-    assert own.version("en", "patient/told_clinic") != TEXTS.version("en", "patient/told_clinic")
+    assert own.version("en", "patient/text_passed") != TEXTS.version("en", "patient/text_passed")
 
 
 def test_only_texts_that_are_no_danger_fall_back_to_english(overlay: Overlay) -> None:

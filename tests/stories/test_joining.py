@@ -48,8 +48,8 @@ async def test_nothing_of_the_plan_is_said_before_the_yes_and_the_confirmation(
     await ana.says("can I go to the sauna?")
     assert "so I passed your message to Lumen Clinic" in ana.last_message
     assert "can I go to the sauna?" in nour.last_message
-    await ana.presses("Something is wrong")
-    assert ana.last_message.startswith("Call 112 now if:")
+    await ana.reports_danger()
+    assert ana.heard[-2].startswith("A person needs to look at this now.")
     assert "Nobody has confirmed yet that this account is Ana: Ana, @ana_sample" in nour.heard[-1]
     assert not any(map(OF_THE_PLAN.search, but_warnings(ana.news())))
 
@@ -144,10 +144,11 @@ async def test_a_patient_whom_nobody_confirms_waits_with_the_danger_path_open(
     assert nudge.startswith("Ana is still waiting for you.")
     assert "Ana, @ana_sample" in nudge
     await ana.says("/wrong")
-    assert "Call the clinic now on +49 30 5550 100" in ana.last_message
-    assert nour.news()[-1].startswith("URGENT: Ana")
+    await ana.taps("Faint, chest, weak side")
+    assert ana.heard[-2].startswith("Call 112 now. Do not wait for a reply here.")
+    assert nour.news()[-1].startswith("EMERGENCY: Ana")
     await clinic.forward(minutes=8)
-    assert nour.news()[-1].startswith("Ana is still waiting for you.")
+    assert nour.find("Ana is still waiting for you.")
     await nour.taps("Yes, confirm")
     assert "when to get help" in ana.last_message
     nour.news()
@@ -376,7 +377,7 @@ async def test_after_an_ended_plan_a_new_link_begins_the_next(clinic: Clinic) ->
     await ana.taps("No, wrong person")
     await ana.says("/plan")
     assert ana.last_message.startswith("Your plan has ended.")
-    await ana.presses("Something is wrong")
+    await ana.reports_danger()
     assert nour.last_message.startswith("URGENT: Ana")
 
     await clinic.forward(minutes=1)

@@ -157,10 +157,15 @@ async def test_the_lead_sees_every_message_once_as_a_test(clinic: Clinic) -> Non
     await nour.taps("None of these", nour.find("day 1 check"))
     assert nour.last_message.startswith(mark)
     await nour.taps("Worse")
+    await nour.taps("Something milder")
+    await nour.taps("Cold sore")
+    await nour.taps("Done")
     assert nour.find(f"{mark}Thank you for telling us. I have told Lumen Clinic.")
     assert nour.find("Please answer (TEST): Nour\n")
     await nour.taps("Something is wrong", nour.find("when to get help"))
-    assert nour.find(f"{mark}Call 112 now if:")
+    await nour.taps("Pain, skin or weakness")
+    await nour.taps("Hot and spreading")
+    assert nour.find(f"{mark}A person needs to look at this now.")
     assert nour.find("URGENT (TEST): Nour\n")
     await nour.taps("I am on it")
     assert nour.find("TEST.\nYou are on it.")
@@ -226,7 +231,8 @@ async def test_a_colleague_joins_by_a_link_and_leaves_at_once(clinic: Clinic) ->
     await card_of(clinic, "Ana")
     await nour.presses("Team")
     told = len(omar.heard)
-    await nour.taps("Remove Omar")
+    await nour.taps("Omar")
+    await nour.taps("Remove from the team")
     assert nour.find("Omar can no longer use this bot. The patients of Omar are now yours.")
     await omar.presses("Today")
     assert omar.last_message.startswith("This bot is for patients of Lumen Clinic.")
@@ -241,8 +247,8 @@ async def test_a_colleague_joins_by_a_link_and_leaves_at_once(clinic: Clinic) ->
     # Ben waits for nobody who is gone, and Omar hears no more of them.
     assert nour.last_message.startswith("Somebody opened the link for Ben:")
     await nour.taps("Yes, confirm")
-    await ana.presses("Something is wrong")
-    assert "Reported: tapped Something is wrong" in nour.last_message
+    await ana.reports_danger()
+    assert "Reported: a hot area that spreads" in nour.last_message
     await clinic.forward(minutes=15)
     assert len(omar.heard) == told + 4
 
@@ -293,7 +299,7 @@ async def test_a_lead_who_lost_the_account_takes_over_with_another(both: Clinic)
     await omar.opens(thiefs)
     assert omar.last_message.startswith("This link does not work.")
     nour.news()
-    await ana.presses("Something is wrong")
+    await ana.reports_danger()
     assert again.last_message.startswith("URGENT: Ana")
     assert nour.news() == []
 
@@ -323,7 +329,8 @@ async def test_who_inherits_an_unconfirmed_patient_is_asked_again_too(clinic: Cl
     await ana.opens(maya.link)
     await clinic.forward(minutes=5)
     await nour.presses("Team")
-    await nour.taps("Remove Maya")
+    await nour.taps("Maya")
+    await nour.taps("Remove from the team")
     maya.news()
     nour.news()
     await clinic.forward(minutes=15)

@@ -211,7 +211,7 @@ async def test_dates_that_cannot_be_meant_change_nothing(clinic: Clinic) -> None
 async def test_whoever_is_no_practitioner_is_refused(clinic: Clinic) -> None:
     nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
     await clinic.enroll(ana)
-    await ana.presses("Something is wrong")
+    await ana.reports_danger()
     patient = (await clinic.rows("SELECT ref FROM patient"))[0]["ref"]
     visit = (await clinic.rows("SELECT ref FROM visit"))[0]["ref"]
     alert = (await clinic.rows("SELECT ref FROM alert"))[0]["ref"]

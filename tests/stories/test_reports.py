@@ -85,28 +85,29 @@ async def test_help_is_there_at_any_hour_and_after_everything(clinic: Clinic) ->
     ana.news()
     nour.news()
     # In quiet hours, by the menu, by a command, by a button, typed.
-    await ana.presses("Something is wrong")
-    assert answer(ana).startswith("Call 112 now if:")
+    await ana.reports_danger()
+    assert ana.heard[-2].startswith("A person needs to look at this now. The clinic is closed.")
     report = nour.news()[0]
     assert report.startswith("URGENT: Ana\nMesotherapy, face, day 1.")
-    assert "Reported: tapped Something is wrong." in report
-    assert "The patient was shown the phone numbers at once: clinic +49 30 5550 100" in report
-    # A second tap of the same finger shows the numbers again and rings once.
-    await ana.taps("Something is wrong")
-    assert "Call the clinic now on +49 30 5550 100" in answer(ana)
+    assert "Reported: a hot area that spreads, at Wed 11 March, 03:00." in report
+    assert "The bot told the patient to call 116 117 or go to" in report
+    # A second tap of the same finger shows the list again and rings once.
+    await ana.presses("Something is wrong")
+    await ana.presses("Something is wrong")
+    ana.news()
     assert nour.news() == []
     await clinic.forward(minutes=1)
     ana.news()
     nour.news()
     await ana.says("/wrong")
-    assert "I am telling Nour now. Do not wait for a reply here." in answer(ana)
-    assert nour.news()[0].startswith("URGENT: Ana")
+    assert answer(ana).startswith("Call 112 now if you cannot breathe")
+    nour.news()
     for words in ("my lip TURNED   WHITE", "I cannot, see!", "something is wrong here"):
         await ana.says(words)
         assert answer(ana).startswith("Call 112 now if:"), words
         alert, told = nour.news()
         assert alert.startswith("URGENT: Ana")
-        assert "Reported: wrote a word from the danger list." in alert
+        assert "Reported: wrote a word from the danger list, at" in alert
         assert words.split()[0] in told
     await ana.does(ana.person.sends_photo, PNG, "there is pus")
     assert answer(ana).startswith("Call 112 now if:")
@@ -121,8 +122,8 @@ async def test_help_is_there_at_any_hour_and_after_everything(clinic: Clinic) ->
     await ana.says("a lump came up")
     answer(ana)
     assert "a lump came up" in nour.news()[-1]
-    await ana.presses("Something is wrong")
-    assert "Call the clinic now on +49 30 5550 100" in answer(ana)
+    await ana.reports_danger()
+    assert "A person needs to look at this now." in "\n".join(ana.news())
     assert nour.news()[0].startswith("URGENT: Ana\nMesotherapy, face, day 200.")
 
 
@@ -133,7 +134,7 @@ async def test_the_first_who_taps_has_the_report_and_all_sides_know(both: Clinic
     await nour.taps("Invite a colleague")
     await maya.opens(nour.link)
     assert "Welcome to the aftercare bot" in maya.last_message
-    # Maya treats Ana; Nour leads and hears of what is urgent.
+    # Maya treats Ana; Nour leads, and hears of what is urgent when Maya does not take it.
     await maya.says("/enroll Ana mesotherapy-face")
     await ana.opens(maya.link)
     await ana.taps("Yes, that is me")
@@ -144,16 +145,21 @@ async def test_the_first_who_taps_has_the_report_and_all_sides_know(both: Clinic
     for person in (nour, maya, ana, ben):
         person.news()
 
-    await ana.presses("Something is wrong")
+    await ana.reports_danger()
     (alert,) = await both.rows("SELECT * FROM v_alert")
     assert (alert["level"], alert["state"], alert["acked_by"]) == ("urgent", "open", None)
     assert maya.news()[0].startswith("URGENT: Ana")
-    assert nour.news()[0].startswith("URGENT: Ana")
+    assert nour.news() == []
+    await both.forward(minutes=10)
+    assert nour.news()[0].startswith("URGENT, nobody has taken it: Ana")
+    maya.news()
     ana.news()
     # Both tap at the same moment: one of them has it, and nobody doubts who.
     await nour.person.taps("I am on it")
     await maya.taps("I am on it")
-    yours = "You are on it. Ana sees that you have seen the report."
+    yours = (
+        "You are on it. Ana sees that you have seen the report.\nWhen it is over, say how it ended."
+    )
     owner, other = (nour, maya) if nour.last_message == yours else (maya, nour)
     name = owner.person.first_name
     assert owner.news() == [yours]

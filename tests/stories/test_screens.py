@@ -191,8 +191,8 @@ async def test_an_ended_plan_says_no_more(clinic: Clinic) -> None:
     assert await clinic.history("d1") == ["cancelled(course_stopped)"] * 2
 
     # In trouble she still reaches a person.
-    await ana.presses("Something is wrong")
-    assert "Reported: tapped Something is wrong" in nour.last_message
+    await ana.reports_danger()
+    assert "Reported: a hot area that spreads" in nour.last_message
     # Treated again, she is cared for again.
     await card_of(clinic, "Ana")
     await nour.taps("Session done")
@@ -207,7 +207,7 @@ async def test_today_shows_who_needs_somebody(clinic: Clinic) -> None:
     await clinic.enroll(ana)
     await nour.says(f"/enroll {'Cleopatra ' * 6}mesotherapy-face")
     await clinic.enroll(ben, "Ben")
-    await ben.presses("Something is wrong")
+    await ben.reports_danger()
     await ana.does(ana.person.blocks)
     await book(clinic, "Ben", "11.03. 9:00")
     await clinic.tick("2026-03-11 08:00")
@@ -218,7 +218,10 @@ async def test_today_shows_who_needs_somebody(clinic: Clinic) -> None:
     assert "Telegram does not reach them\nAna" in today
     assert "Not joined yet\nCleopatra Cleopatra Cleo…" in today
     assert "No next visit planned" not in today
-    assert [label.split()[0] for label in nour.buttons] == ["Ben", "Ana", "Cleopatra", "Add"]
+    assert [label.split()[0] for label in nour.buttons] == [
+        *("Ben", "Ana", "Cleopatra"),
+        *("See", "Add"),
+    ]
 
     # Ana has another phone by now: a new link brings her plan to it, and only there.
     anew = clinic.someone("Ana", username="ana_anew")
@@ -244,7 +247,7 @@ async def test_today_begins_with_what_is_most_urgent(clinic: Clinic) -> None:
     await clinic.enroll(ben, "Ben")
     await clinic.tick("2026-03-13 18:00")
     await ana.taps("Not yet")
-    await ben.presses("Something is wrong")
+    await ben.reports_danger()
     await nour.presses("Today")
     waiting = nour.last_message.split("\n\n")[1].splitlines()
     assert waiting == [
@@ -255,7 +258,7 @@ async def test_today_begins_with_what_is_most_urgent(clinic: Clinic) -> None:
     # What does not fit is counted.
     for _ in range(12):
         await clinic.forward(minutes=1)
-        await ben.presses("Something is wrong")
+        await ben.reports_danger()
     await nour.presses("Today")
     waiting = nour.last_message.split("\n\n")[1].splitlines()
     assert {line[:13] for line in waiting[1:13]} == {"- URGENT: Ben"}

@@ -68,8 +68,8 @@ async def test_after_stop_nothing_more_comes_but_help_does(clinic: Clinic) -> No
     assert "Your reminders are stopped." in ana.last_message
     assert "Until Tue 24 March, 10:00:\n- no peel" in ana.last_message
     assert "Messages to come" not in ana.last_message
-    await ana.presses("Something is wrong")
-    assert "Call the clinic now on +49 30 5550 100" in ana.last_message
+    await ana.reports_danger()
+    assert "Call Lumen Clinic now on +49 30 5550 100." in ana.heard[-2]
     assert nour.news()[-1].startswith("URGENT: Ana")
     await ana.says("my skin is dry")
     assert "The phone is +49 30 5550 100." in ana.last_message
@@ -124,6 +124,7 @@ async def test_a_pause_holds_all_but_the_safety_check(clinic: Clinic) -> None:
     assert "Your reminders are paused until Tue 17 March." in ana.last_message
     await clinic.tick("2026-03-11 10:00")
     assert "day 1 check" in ana.last_message
+    await ana.taps("None of these")
     ana.news()
     await clinic.tick("2026-03-17 08:29")
     assert ana.news() == []

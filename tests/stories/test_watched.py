@@ -1,6 +1,7 @@
 """Something is wrong: from the first tap to a person, minute by minute, in the very words."""
 
-from tests.cast import Clinic
+from bot.storage.queries import people
+from tests.cast import Actor, Clinic
 
 NEVER = ("normal", "fine", "harmless", "nothing to worry", "do not worry", "no need to", "safe")
 
@@ -47,3 +48,313 @@ async def test_a_sign_of_danger_is_answered_at_once_and_goes_on_until_somebody_t
     assert alert.startswith("URGENT: Ana\nMesotherapy, face, day 1.\n")
     assert "Reported: cold, numb or blotchy skin, at Wed 11 March, 11:00." in alert
     nothing_reassures([which, level, note])
+
+
+async def colleague(clinic: Clinic, name: str) -> Actor:
+    """One more of the team."""
+    nour, member = clinic.nour, clinic.someone(name)
+    await nour.says("/team")
+    await nour.taps("Invite a colleague")
+    await member.opens(nour.link)
+    member.news()
+    return member
+
+
+async def on_duty(clinic: Clinic, name: str, duty: str) -> None:
+    nour = clinic.nour
+    await nour.says("/team")
+    await nour.taps(name)
+    await nour.taps(duty)
+
+
+async def test_at_night_nobody_acknowledges_and_the_backup_does(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    maya = await colleague(clinic, "Maya")
+    omar = await colleague(clinic, "Omar")
+    await on_duty(clinic, "Maya", "Make backup")
+    assert nour.last_message.endswith("Backup: gets what nobody has taken after 10 minutes.")
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 02:10")
+    for each in (ana, nour, maya, omar):
+        each.news()
+    await ana.reports("Pain, skin or weakness", "Strong or growing pain")
+    level = next(words for words in ana.news() if words.startswith("A person"))
+    assert level == (
+        "A person needs to look at this now. The clinic is closed.\n"
+        "Call 116 117 now or go to the emergency department of the nearest hospital.\n"
+        "Show them the note that follows. I am telling Nour too.\n"
+        "If you cannot breathe, see or speak clearly, call 112 now."
+    )
+    (alert,) = nour.news()
+    assert alert.startswith("URGENT: Ana\nMesotherapy, face, day 1.")
+    assert "The bot told the patient to call 116 117 or go to the emergency department" in alert
+    assert maya.news() == []
+    await clinic.forward(minutes=5)
+    (again,) = nour.news()
+    assert again.startswith("URGENT, nobody has taken it: Ana\nIt has waited 5 minutes.")
+    assert maya.news() == []
+    await clinic.forward(minutes=5)
+    assert [len(each.news()) for each in (nour, maya, omar)] == [1, 1, 0]
+    await maya.taps("I am on it")
+    assert maya.last_message.startswith("You are on it. Ana sees that you have seen the report.")
+    assert ana.last_message.startswith("Lumen: Maya has seen your report.")
+    ana.news()
+    nour.news()
+    await clinic.forward(hours=3)
+    assert nour.news() == []
+    assert ana.news() == []
+    await nour.taps("I am on it", nour.find("nobody has taken it"))
+    assert nour.last_message == "Maya is on it already: Ana."
+    (row,) = await clinic.rows("SELECT * FROM v_alert")
+    assert (row["level"], row["state"], row["rounds"]) == ("urgent", "acknowledged", 3)
+
+
+async def test_nobody_at_all_takes_it_and_the_patient_is_sent_on(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.reports("Pain, skin or weakness", "Hot and spreading")
+    ana.news()
+    nour.news()
+    await clinic.forward(minutes=14, seconds=50)
+    assert ana.news() == []
+    await clinic.forward(seconds=10)
+    (sent_on,) = ana.news()
+    assert sent_on == (
+        "Lumen: please do not wait for us.\n"
+        "Nobody of the clinic has taken your report yet.\n"
+        "Call 116 117 now or go to the emergency department of the nearest hospital. "
+        "Show them the note that I sent.\n"
+        "If you cannot breathe, see or speak clearly, call 112 now."
+    )
+    assert len(nour.news()) == 3
+    await clinic.forward(hours=3)
+    assert len(nour.news()) == 8
+    assert ana.news() == []
+    (row,) = await clinic.rows("SELECT state, rounds FROM v_alert")
+    assert row == {"state": "open", "rounds": 12}
+
+
+async def test_an_emergency_acts_on_the_tap_and_asks_whether_help_was_reached(
+    clinic: Clinic,
+) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    ana.news()
+    nour.news()
+    await ana.reports("My sight")
+    _, level, note = ana.news()
+    assert level == (
+        "Call 112 now. Do not wait for a reply here.\n"
+        "Tell them: I had mesotherapy, face on Tue 10 March, 14:30.\n"
+        "I am telling Lumen Clinic now.\n"
+        "Show the note that follows to whoever helps you."
+    )
+    assert "Reported: trouble with sight" in note
+    assert nour.news()[0].startswith("EMERGENCY: Ana\n")
+    await nour.taps("I am on it")
+    ana.news()
+    # Whether help was reached is asked although somebody is on it.
+    await clinic.forward(minutes=10)
+    (asked,) = ana.news()
+    assert asked.startswith("Lumen: a question to you.\nHave you reached help?")
+    await ana.taps("No, not yet")
+    assert ana.news()[0].startswith("Call 112 now. Do not wait for a reply here.")
+    assert nour.news()[-1].startswith("EMERGENCY, nobody has taken it: Ana") is False
+
+
+async def test_a_report_that_stops_half_way_counts_at_what_it_reached(clinic: Clinic) -> None:
+    ana, ben, nour = clinic.ana, clinic.ben, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.enroll(ben, "Ben")
+    await clinic.tick("2026-03-11 11:00")
+    ana.news()
+    nour.news()
+    await ana.reports()
+    await clinic.forward(minutes=2, seconds=59)
+    assert nour.news() == []
+    await clinic.forward(seconds=2)
+    assert nour.news()[0].startswith("URGENT: Ana")
+    assert "something is wrong, not said what" in nour.heard[-1]
+    await ben.reports("Something milder", "Redness")
+    ben.news()
+    await clinic.forward(minutes=3, seconds=1)
+    # Redness is expected on day 1; that he stopped there is not.
+    assert ben.news()[0].startswith("Thank you for telling us. I have told Lumen Clinic.")
+    assert nour.news()[0].startswith("Please answer: Ben")
+
+
+async def test_what_is_expected_is_said_as_a_general_fact_and_nothing_more(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    nour.news()
+    await ana.reports("Something milder", "Redness", "Swelling")
+    ana.news()
+    await ana.taps("Done")
+    (said,) = ana.news()
+    assert said.startswith("Thank you.\nMild redness, small bumps and sore skin are common")
+    nothing_reassures([said])
+    assert nour.news() == []
+    # More than before is a report of its own, on the same day and under the old list.
+    await ana.taps("Cold sore", ana.find("You picked: redness"))
+    ana.news()
+    await ana.taps("Done")
+    assert ana.news()[0].startswith("Thank you for telling us.")
+    assert "Reported: a cold sore" in nour.news()[0]
+
+
+async def test_a_slip_ends_a_report_and_only_before_anything_was_said(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    nour.news()
+    await ana.reports("I tapped by mistake")
+    assert ana.last_message.startswith("I have noted that it was a slip.")
+    await clinic.forward(minutes=10)
+    assert nour.news() == []
+    await ana.reports("Pain, skin or weakness")
+    await ana.taps("I tapped by mistake", ana.find("What is it?"))
+    assert "out of date" in ana.last_message
+    await clinic.forward(minutes=4)
+    assert nour.news()[0].startswith("URGENT: Ana")
+
+
+async def test_tell_clinic_is_held_to_opening_time_and_its_promise_is_kept(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 20:00")
+    ana.news()
+    nour.news()
+    await ana.reports("Something milder", "Cold sore", "Done")
+    assert "They aim to reply by Thu 12 March, 13:00." in ana.last_message
+    assert nour.news() == []
+    await clinic.tick("2026-03-12 09:00")
+    assert nour.news()[-1].startswith("Please answer: Ana")
+    ana.news()
+    await clinic.tick("2026-03-12 13:00")
+    (late,) = ana.news()
+    assert late.startswith("Lumen: your message to the clinic.\nThe clinic has not replied yet.")
+    assert nour.news()[-1].startswith("Please answer, nobody has taken it: Ana")
+
+
+async def test_routine_messages_rest_until_it_is_closed_and_a_day_after(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-12 11:00")
+    await ana.reports("Pain, skin or weakness", "Hot and spreading", "Done")
+    await nour.taps("I am on it")
+    ana.news()
+    # Day 3 would lift limits at 18:00; the report is open.
+    await clinic.tick("2026-03-14 10:00")
+    assert ana.news() == []
+    await nour.taps("Close: how did it end")
+    await nour.taps("Seen in the clinic")
+    assert nour.last_message == "Ana: closed, seen in the clinic."
+    await clinic.tick("2026-03-15 09:59")
+    assert ana.news() == []
+    await clinic.tick("2026-03-15 10:05")
+    assert "your day 3 limits." in ana.news()[0]
+    await clinic.check_ledger()
+
+
+async def test_after_an_emergency_somebody_has_to_say_that_it_goes_on(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-12 11:00")
+    await ana.reports("Faint, chest, weak side")
+    await nour.taps("I am on it")
+    await nour.taps("Close: how did it end")
+    await nour.taps("Sent to hospital")
+    assert nour.last_message == (
+        "Ana: closed, sent to hospital.\nReminders to Ana rest until you resume the plan."
+    )
+    ana.news()
+    await clinic.tick("2026-03-16 10:00")
+    assert ana.news() == []
+    await nour.taps("Resume the plan")
+    await clinic.tick("2026-03-17 10:05")
+    assert "your day 7 limits." in ana.news()[0]
+
+
+async def test_a_safety_check_without_an_answer_is_asked_once_more_and_then_phoned(
+    clinic: Clinic,
+) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 10:00")
+    ana.news()
+    nour.news()
+    await clinic.tick("2026-03-11 14:00")
+    (nudge,) = ana.news()
+    assert nudge.startswith("Lumen: I have no answer from you yet.")
+    assert "Do you have any of these now?" in nudge
+    assert ana.buttons == ["None of these", "Yes, I have one", "Not sure"]
+    await clinic.tick("2026-03-11 18:01")
+    assert nour.news() == [
+        "Ana has not answered a safety check, asked twice.\n"
+        "No answer does not mean that all is well. Please phone today."
+    ]
+    await nour.says("/today")
+    assert "No answer to a safety check, please phone\nAna" in nour.last_message
+    await nour.taps("I phoned", nour.find("asked twice"))
+    await nour.says("/today")
+    assert "No answer" not in nour.last_message
+    await clinic.tick("2026-03-12 20:00")
+    assert ana.news() == []
+
+
+async def test_an_answer_in_time_ends_the_wait(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 10:00")
+    await ana.taps("None of these")
+    ana.news()
+    nour.news()
+    await clinic.tick("2026-03-12 12:00")
+    assert ana.news() == []
+    assert nour.news() == []
+    await nour.says("/today")
+    assert "No answer" not in nour.last_message
+
+
+async def test_answers_may_be_typed(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    nour.news()
+    await ana.reports()
+    await ana.says("pain, skin or weakness")
+    await ana.says("Strong or growing pain!")
+    assert "A person needs to look at this now." in "\n".join(ana.news())
+    assert nour.news()[0].startswith("URGENT: Ana")
+
+
+async def test_the_chain_is_tried_before_the_first_patient(clinic: Clinic) -> None:
+    nour = clinic.nour
+    maya = await colleague(clinic, "Maya")
+    async with clinic.rehearsal.app.deps.database.write() as session:
+        found = await people.the_clinic(session)
+        assert found is not None
+        found.live_at = None
+        session.add(found)
+    await nour.says("/enroll Ana mesotherapy-face")
+    assert nour.last_message.startswith("The alerts were never tested.")
+    await nour.says("/team")
+    assert nour.last_message.endswith("Before the first patient: test the alerts.")
+    maya.news()
+    await nour.taps("Test the alerts")
+    (alert,) = maya.news()
+    assert alert.startswith("URGENT (TEST): Test alert\n")
+    assert "a test of the alerts, nobody is ill" in alert
+    await clinic.forward(seconds=90)
+    await maya.taps("I am on it")
+    shown = nour.find("Test of the alerts").text
+    assert "- Nour: not yet" in shown
+    assert "- Maya: took it after 90 seconds" in shown
+    await nour.says("/enroll Ana mesotherapy-face")
+    assert "scan this code" in nour.last_message
+    # A drill is nobody's illness: no list shows it, no plan rests for it.
+    await nour.says("/today")
+    assert "Test alert" not in nour.last_message
