@@ -1,7 +1,7 @@
 """What follows one kind of treatment: its limits and steps, read from plain data and checked."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from enum import StrEnum
@@ -37,6 +37,9 @@ __all__ = [
 LATEST_WINDOW_DAYS = 7
 MAX_BUTTONS = 3
 NUDGE_AFTER = timedelta(hours=4)
+# So long after any session somebody who cannot be asked is looked for; longer where signs of
+# danger come later.
+WATCHED_FOR = timedelta(days=2)
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LABEL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -45,7 +48,10 @@ _GAP = re.compile(r"gap >= (\d{1,3})")
 _NEXT_VISIT_NEAR = re.compile(r"NV <= D\+(\d{1,3})")
 _FILE_KEYS = frozenset({"title", "version", "limits", "triage", "step"})
 _REPEAT_KEYS = frozenset({"after_days", "times"})
-_TIME_KEYS = frozenset({"when", "latest", "valid_until", "quiet_exempt", "repeat", "nudge_after"})
+_INSTEAD_KEYS = frozenset({"step", "when"})
+_TIME_KEYS = frozenset(
+    {"when", "latest", "valid_until", "quiet_exempt", "repeat", "nudge_after", "if_skipped"}
+)
 _CONTENT_KEYS = frozenset({"id", "kind", "safety", "template", "warning", "buttons", "sources"})
 _STEP_KEYS = _TIME_KEYS | _CONTENT_KEYS | {"only_if", "skip_if"}
 _DAY = 24 * 60
@@ -102,6 +108,14 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Instead:
+    """When a step goes where an earlier one, bounded by its latest hour, is left out."""
+
+    step: str
+    when: Moment
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One planned message of a protocol; a repeat is a step of its own."""
 
@@ -120,6 +134,7 @@ class Step:
     warning_template: str | None = None
     # An unanswered safety check is asked once more after this long.
     nudge_after: timedelta = NUDGE_AFTER
+    if_skipped: Instead | None = None
 
     @property
     def silent(self) -> bool:
@@ -145,6 +160,30 @@ class Protocol:
                 return step
         raise KeyError(step_id)
 
+    @property
+    def watched_for(self) -> timedelta:
+        """How long after a session a silent patient is asked, or phoned, without being asked."""
+        return max(WATCHED_FOR, timedelta(days=self.triage.critical_until))
+
+    def lifted_by(self, step: Step) -> tuple[str, ...]:
+        """The limits by the calendar that have ended by this step, and not by a lift before it."""
+        if Kind.LIFT not in step.kinds:
+            return ()
+        due = minutes_from_anchor_day(step.when)[0]
+        earlier = [
+            minute
+            for other in self.steps
+            if Kind.LIFT in other.kinds
+            and (minute := minutes_from_anchor_day(other.when)[0]) < due
+        ]
+        since = max(earlier, default=0)
+        return tuple(
+            limit.id
+            for limit in self.limits
+            if limit.until.elapsed is None
+            and since < minutes_from_anchor_day(limit.until)[0] <= due
+        )
+
 
 def parse(name: str, data: Mapping[str, object], file: str) -> Protocol:
     """The protocol that ``data`` (TOML, or JSON made from it) describes, repeats as own steps.
@@ -163,6 +202,7 @@ def parse(name: str, data: Mapping[str, object], file: str) -> Protocol:
         for step in _steps(entry):
             if any(other.id == step.id for other in steps):
                 entry.refuse("id", f"{step.id!r} is already the id of another step")
+            _check_instead(entry, step, steps)
             steps.append(step)
     if sum(Kind.CARD in step.kinds for step in steps) != 1:
         table.refuse("step", "must hold one card, what a patient who joins gets first")
@@ -197,10 +237,28 @@ def _steps(table: Table) -> tuple[Step, ...]:
         nudge_after=_read(table, "nudge_after", _hours)
         if "nudge_after" in table.data
         else NUDGE_AFTER,
+        if_skipped=_instead(table.table("if_skipped")) if "if_skipped" in table.data else None,
     )
     _check_times(table, step)
     _check_meaning(table, step)
     return (step, *_repeats(table, step))
+
+
+def _instead(table: Table) -> Instead:
+    table.only(_INSTEAD_KEYS)
+    return Instead(table.text("step", _NAME), _read(table, "when", parse_moment))
+
+
+def _check_instead(table: Table, step: Step, before: Sequence[Step]) -> None:
+    if step.if_skipped is None:
+        return
+    if not any(each.id == step.if_skipped.step and each.latest_at for each in before):
+        table.refuse("if_skipped", "names no step above this one that has a 'latest'")
+    usual, instead = step.when, step.if_skipped.when
+    if (usual.anchor, instead.anchor) != (Anchor.D, Anchor.D) or not (
+        minutes_from_anchor_day(instead)[0] < minutes_from_anchor_day(usual)[0]
+    ):
+        table.refuse("if_skipped", "is no time such as 'D+1 08:30' before 'when'")
 
 
 def _kinds(table: Table) -> tuple[Kind, ...]:

@@ -41,8 +41,6 @@ __all__ = [
 LATE = timedelta(minutes=5)
 # Up to this long after the session the patient is still joining in the clinic.
 JOINING_IN_CLINIC = timedelta(hours=1)
-SAFETY_CHECK_WINDOW = timedelta(hours=48)
-SAFETY_CHECK_WINDOW_WITH_H3 = timedelta(hours=72)
 NEXT_CHECK_NEAR = timedelta(hours=2)
 LATE_SAFETY_CHECK_VALID = timedelta(hours=12)
 # A check that its latest hour brings nearer to the session than this would see nothing yet.
@@ -120,13 +118,22 @@ def absent_steps(facts: VisitFacts) -> tuple[Planned, ...]:
 
 def nominal(step: Step, facts: VisitFacts, zone: ZoneInfo) -> tuple[datetime, datetime] | None:
     """When the protocol wants the step, and until when (UTC); None when a date is not known."""
-    due = _instant(step.when, facts, zone)
+    due = _instant(_when(step, facts, zone), facts, zone)
     expires = _instant(step.valid_until, facts, zone)
     if due is None or expires is None:
         return None
     if step.latest_at is not None and facts.done_date is not None:
         due = min(due, to_utc(facts.done_date, step.latest_at, zone))
     return due, expires
+
+
+def _when(step: Step, facts: VisitFacts, zone: ZoneInfo) -> Moment:
+    if step.if_skipped is None:
+        return step.when
+    before = facts.protocol.step(step.if_skipped.step)
+    times = nominal(before, facts, zone)
+    skipped = times is not None and _too_soon(before, facts, times[0])
+    return step.if_skipped.when if skipped else step.when
 
 
 def condition_fails(step: Step, facts: VisitFacts, at: datetime, zone: ZoneInfo) -> Reason | None:
@@ -249,8 +256,7 @@ def _joining(facts: VisitFacts, zone: ZoneInfo, quiet: QuietHours) -> _Joining |
 def _late_safety_check(
     facts: VisitFacts, late_by: timedelta, zone: ZoneInfo, quiet: QuietHours
 ) -> str | None:
-    with_h3 = any(step.id == "h3" for step in facts.protocol.steps)
-    if late_by > (SAFETY_CHECK_WINDOW_WITH_H3 if with_h3 else SAFETY_CHECK_WINDOW):
+    if late_by > facts.protocol.watched_for:
         return None
     past: list[tuple[datetime, str]] = []
     for step in _owned_steps(facts):

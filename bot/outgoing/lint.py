@@ -29,7 +29,6 @@ LOCKED = frozenset(
             "patient/stop_ask",
             "patient/stopped",
             "patient/told_clinic",
-            "steps/warning-card",
         ),
     }
 )
@@ -87,16 +86,21 @@ def _limits_of(
     shown = [
         {"ends": "Wed 24 September, 15:40", "items": items} for items in groups.values() if items
     ]
-    lifts = [step for step in protocol.steps if Kind.LIFT in step.kinds]
-    place = next((at for at, step in enumerate(lifts) if step.template == template), None)
-    if place is None:
+    lifted = {
+        limit
+        for step in protocol.steps
+        if step.template == template
+        for limit in protocol.lifted_by(step)
+    }
+    if not lifted:
         return {"limits": shown, "t24": "Wed 24 September, 15:40"}
-    ends = [at for at, until in enumerate(groups) if until == lifts[place].when]
-    if not ends:
-        return {"limits": shown}
+    after = 1 + max(
+        [*groups].index(limit.until) for limit in protocol.limits if limit.id in lifted
+    )
+    ended = (each.id for each in protocol.limits if each.id in lifted)
     return {
-        "ended": shown[ends[0]]["items"],
-        "still": shown[ends[0] + 1 :],
+        "ended": [catalogue.label(language, "limits", each) for each in ended],
+        "still": shown[after:],
         "limits": shown,
     }
 
@@ -165,7 +169,8 @@ def _required_parts(catalogue: Catalogue, texts: Texts, protocol: Protocol) -> I
     for language in catalogue.languages:
         for step in protocol.steps:
             for name, wanted in _parts(step):
-                if wanted not in texts.included(language, name):
+                # A protocol may have a longer list of its own: locked/check_signs_filler.
+                if not any(each.startswith(wanted) for each in texts.included(language, name)):
                     yield _finding(catalogue, f"{language}/{name}", f"must include {wanted}")
 
 
@@ -178,9 +183,14 @@ def _parts(step: Step) -> Iterator[tuple[str, str]]:
         yield step.template, "locked/check_signs"
 
 
+def _locked(catalogue: Catalogue) -> set[str]:
+    steps = (step for protocol in catalogue.protocols.values() for step in protocol.steps)
+    return {*LOCKED, *(step.warning_template for step in steps if step.warning_template)}
+
+
 def _template(catalogue: Catalogue, texts: Texts, key: str) -> Iterator[Finding]:
     language, _, name = key.partition("/")
-    if key in catalogue.overlaid and (name in LOCKED or name.startswith("locked/")):
+    if key in catalogue.overlaid and (name.startswith("locked/") or name in _locked(catalogue)):
         yield _finding(catalogue, key, "this wording is locked")
     if name.startswith(INCLUDED):
         return
@@ -227,14 +237,17 @@ def _rendered(
     repeated = bool(values["maybe_repeat"]) or bool(values["other_zone"])
     if len(rendered.text) > longest and not repeated:
         yield _finding(catalogue, key, f"is {len(rendered.text)} long, more than {longest}")
-    if text.unasked and not rendered.text.startswith(f"{values['sender']}: "):
+    heads = text.unasked and not values["below"]
+    if heads and not rendered.text.startswith(f"{values['sender']}: "):
         yield _finding(catalogue, key, "an unasked message begins with {{ sender }}: ")
     if not _is_english(language):
         return
     source = catalogue.sources[key]
     reasons = wording.banned(rendered.text) + wording.medicines(source)
     if text.unasked:
-        reasons += wording.lock_screen(rendered.text) + wording.relative(source, rendered.text)
+        reasons += wording.relative(source, rendered.text)
+    if heads:
+        reasons += wording.lock_screen(rendered.text)
     if name.startswith(FOR_PATIENTS):
         reasons += wording.length(rendered.text) + wording.hard(rendered.text)
     for reason in reasons:

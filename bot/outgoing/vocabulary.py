@@ -102,6 +102,7 @@ VARIABLES: Mapping[str, Variable] = {
     "clinic_city": Variable("the clinic's city, if its zone differs", "Berlin", others=(None,)),
     "target_date": Variable("the date planned for a next visit", "Mon 10 March"),
     "n_months": Variable("months since the latest visit", 3, 3, (1,)),
+    "below": Variable("a text with the same question or lists stands above", False, True, (True,)),
     "corrected": Variable("a card told before is replaced", False, True, (True,)),
     "late": Variable("the patient joined after the session", False, True, (True,)),
     "next_date": Variable("the next message's date, if any", "Fri 14 March", others=(None,)),
@@ -345,7 +346,7 @@ STEP = Text(
     extra=(
         *("limits", "ended", "still", "t24", "t24_past", "visit_date", "visit_time"),
         *("clinic_city", "target_date", "n_months", "corrected", "late", "next_date"),
-        *("sunscreen_from", "maybe_repeat"),
+        *("sunscreen_from", "maybe_repeat", "below"),
     ),
     unasked=True,
 )

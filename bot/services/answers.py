@@ -344,6 +344,7 @@ _FOLLOWS: dict[str, Follow] = {
     "got_it": _got_it,
     "ok": _got_it,
     "ask_clinic": _ask_clinic,
+    "have_question": _ask_clinic,
     "something_wrong": _wrong,
     "none_of_these": _none,
     "no": _none,
@@ -364,6 +365,7 @@ _FOLLOWS: dict[str, Follow] = {
     "cancel_visit": _cancel_visit,
     "no_lump_book": _book_after_maint,
     "no_lump_not_now": _not_now,
+    "yes_happy": _not_now,
     "yes_lump": _lump,
 }
 FOLLOWED = frozenset(_FOLLOWS)

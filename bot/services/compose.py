@@ -11,6 +11,7 @@ import segno
 from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup
 
+from bot.domain.grouping import family
 from bot.outgoing import buttons
 from bot.outgoing.sender import Outgoing
 from bot.services import menus, trouble, words
@@ -47,9 +48,14 @@ async def compose(
     if row.method == "copy":
         return Composed(_outgoing(row, "", None), "", "")
     parts = [deps.texts.render(row.language, row.template, values)]
+    said = _families(row, whole, row.template)
     for also in content.get("also", []):
-        # Each part speaks of its own visit; only the beginning says that it may come twice.
-        values |= _step_values(deps, row, whole, also, now) | {"maybe_repeat": False}
+        # Each part speaks of its own visit; only the beginning says that it may come twice, and
+        # asks and lists what the parts of one family share.
+        own = _families(row, whole, also)
+        values |= _step_values(deps, row, whole, also, now)
+        values |= {"maybe_repeat": False, "below": bool(own & said)}
+        said |= own
         parts.append(deps.texts.render(row.language, also, values))
     if mark := await _test_mark(session, row):
         parts.insert(0, deps.texts.render(row.language, mark, values))
@@ -96,7 +102,18 @@ def _step_values(
     # A second bubble belongs to the first one's reminders.
     reminders = whole.reminders_of(row.id) or whole.reminders_of(row.follows_id)
     own = [each for each in reminders if whole.step_of(each).template == template]
+    families = _families(row, whole, template)
+    # What is said once for all of a family is true of all of them: what ends, what is still on.
+    own += [e for e in reminders if e not in own and family(whole.step_of(e)) in families]
     return words.step_values(deps.catalogue, whole, own or reminders, now)
+
+
+def _families(row: Message, whole: Situation | None, template: str) -> set[str]:
+    """Return what the steps with that text ask, of those that merge into one question."""
+    if whole is None:
+        return set()
+    steps = (whole.step_of(each) for each in whole.reminders_of(row.id))
+    return {asks for step in steps if step.template == template and (asks := family(step))}
 
 
 def _keyboard(

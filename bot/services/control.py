@@ -229,11 +229,10 @@ async def stop(turn: Turn) -> None:
 
 def _early(turn: Turn, whole: Situation) -> bool:
     """Say whether the session is so fresh that the clinic should phone (clinical.md 4)."""
-    fresh = timedelta(days=2)
     return any(
         plan.latest is not None
         and plan.latest.done_at is not None
-        and turn.now - plan.latest.done_at < fresh
+        and turn.now - plan.latest.done_at < plan.protocol.watched_for
         for plan in whole.courses
     )
 

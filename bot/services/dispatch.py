@@ -160,8 +160,17 @@ def _catches_up(whole: Situation, row: Message, now: datetime) -> bool:
 
 
 def in_order(whole: Situation, rows: Sequence[Reminder]) -> list[Reminder]:
-    """Return the reminders of one message, the most important first."""
-    return sorted(rows, key=lambda row: grouping.importance(whole.step_of(row)))
+    """Return the reminders of one message, the most important first.
+
+    Of two alike the one leads whose treatment is watched longer: it names more signs of danger.
+    """
+    return sorted(
+        rows,
+        key=lambda row: (
+            grouping.importance(whole.step_of(row)),
+            -whole.plan_of(row.visit_id).protocol.watched_for,
+        ),
+    )
 
 
 def judge(whole: Situation, row: Reminder, now: datetime) -> rules.Verdict:
@@ -242,8 +251,9 @@ class _Group:
         return [self.whole.step_of(row) for row in self.rows]
 
     @property
-    def warnings(self) -> list[str]:
-        return sorted({step.warning_template for step in self.steps if step.warning_template})
+    def warning(self) -> str | None:
+        """The leading card's: the longer watch names the signs of the shorter one too."""
+        return next((s.warning_template for s in self.steps if s.warning_template), None)
 
 
 async def _queue(session: AsyncSession, going: Sequence[_Group], now: datetime) -> None:
@@ -255,11 +265,11 @@ async def _queue(session: AsyncSession, going: Sequence[_Group], now: datetime) 
         for row in group.rows:
             row.message_id = message.id
             session.add(row)
-        for template in group.warnings:
+        if group.warning is not None:
             await outbox.to_patient(
                 session,
                 group.whole.patient,
-                template,
+                group.warning,
                 now,
                 flush=False,
                 lane=message.lane,

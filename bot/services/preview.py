@@ -187,7 +187,7 @@ def sample_values(
     at = each.due_at or given.done_at
     done_date = given.done_at.astimezone(zone).date()
     ends = dict(schedule.limit_ends(protocol, given.done_at, done_date, zone))
-    lifted = {limit for limit, end in ends.items() if end == each.nominal_at}
+    lifted = set(protocol.lifted_by(each.step))
     after = max([at, *(ends[limit] for limit in lifted)])
     t24 = given.done_at + timedelta(hours=24)
     first_day = done_date + timedelta(days=1)
@@ -209,6 +209,7 @@ def sample_values(
         if given.target
         else unset["target_date"],
         "n_months": max(1, (day - done_date).days // _MONTH_DAYS),
+        "below": False,
         "corrected": False,
         "late": False,
         "next_date": None,

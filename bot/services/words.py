@@ -9,7 +9,7 @@ from babel.dates import get_timezone_location
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain import schedule
-from bot.domain.protocol import Step
+from bot.domain.protocol import Protocol, Step
 from bot.domain.states import ReminderState
 from bot.domain.times import QuietHours
 from bot.outgoing import dates
@@ -173,6 +173,7 @@ def step_values(
         "limits": limit_groups(catalogue, language, zone, ends, now, now),
         "ended": [catalogue.label(language, "limits", limit) for limit in ends if limit in lifted],
         "still": limit_groups(catalogue, language, zone, ends, after, now),
+        "below": False,
         "corrected": visit.corrected,
         "late": _joined_late(situation, visit),
         "next_date": next_date(situation, now),
@@ -186,7 +187,7 @@ def step_values(
         "clinic_city": None,
     }
     if visit.done_at is not None and visit.done_date is not None:
-        t24 = visit.done_at + _HOURS_24
+        t24 = _t24(plan.protocol, visit.done_at, ends)
         first_day = visit.done_date + timedelta(days=1)
         values |= {
             "t24": dates.moment(t24, zone, language, now),
@@ -204,6 +205,12 @@ def step_values(
     return values
 
 
+def _t24(protocol: Protocol, done_at: datetime, ends: Mapping[str, datetime]) -> datetime:
+    """Return when the last of the session's 24-hour limits ends, by another treatment perhaps."""
+    own = (limit.id for limit in protocol.limits if limit.until.elapsed == _HOURS_24)
+    return max([done_at + _HOURS_24, *(ends[limit] for limit in own if limit in ends)])
+
+
 def _months(situation: Situation, row: Reminder, local_day: date) -> int:
     """Return the months since the session; a test, which runs at once, shows those of the plan."""
     facts = situation.facts(row.visit_id)
@@ -216,13 +223,17 @@ def _months(situation: Situation, row: Reminder, local_day: date) -> int:
 
 
 def _lifted(situation: Situation, row: Reminder, ends: Mapping[str, datetime]) -> Iterable[str]:
-    """Return the limits that end when this step is nominally due (design.md 9, Planner)."""
+    """Return the limits that this step lifts, unless another treatment has them still on."""
     facts = situation.facts(row.visit_id)
     step: Step = facts.protocol.step(row.step)
     times = schedule.nominal(step, facts, situation.zone)
     if times is None:
         return ()
-    return (limit for limit, end in ends.items() if end == times[0])
+    return (
+        limit
+        for limit in facts.protocol.lifted_by(step)
+        if limit in ends and ends[limit] <= times[0]
+    )
 
 
 def _joined_late(situation: Situation, visit: Visit) -> bool:
