@@ -173,8 +173,7 @@ class Protocol:
         earlier = [
             minute
             for other in self.steps
-            if Kind.LIFT in other.kinds
-            and (minute := minutes_from_anchor_day(other.when)[0]) < due
+            if Kind.LIFT in other.kinds and (minute := minutes_from_anchor_day(other.when)[0]) < due
         ]
         since = max(earlier, default=0)
         return tuple(

@@ -94,9 +94,7 @@ def _limits_of(
     }
     if not lifted:
         return {"limits": shown, "t24": "Wed 24 September, 15:40"}
-    after = 1 + max(
-        [*groups].index(limit.until) for limit in protocol.limits if limit.id in lifted
-    )
+    after = 1 + max([*groups].index(limit.until) for limit in protocol.limits if limit.id in lifted)
     ended = (each.id for each in protocol.limits if each.id in lifted)
     return {
         "ended": [catalogue.label(language, "limits", each) for each in ended],

@@ -11,7 +11,9 @@ from bot.domain.protocol import Protocol, parse
 from bot.domain.schedule import plan
 from bot.domain.times import QuietHours, local_date
 
-FACE_FILE = Path(__file__).parents[2] / "messages/protocols/mesotherapy-face.toml"
+MESSAGES = Path(__file__).parents[2] / "messages"
+FACE_FILE = MESSAGES / "protocols/mesotherapy-face.toml"
+DERMAL_FILE = MESSAGES / "protocols/dermal-filler.toml"
 BERLIN = ZoneInfo("Europe/Berlin")
 QUIET = QuietHours()
 
@@ -59,6 +61,18 @@ id = "d14"
 when = "D+14 11:00"
 valid_until = "D+21 20:00"
 kind = ["review", "photo"]
+[triage]
+critical_until = 3
+[triage.expected_until]
+redness = 3
+swelling = 7
+bruise = 14
+tender = 7
+burning = 0
+itch = 2
+dry = 7
+lump = 14
+headache = 1
 """
 
 # One step of every kind in one morning, to see what a cap takes first.
@@ -100,6 +114,9 @@ def crowded(*steps: str) -> Protocol:
 
 
 FACE = parse("mesotherapy-face", tomllib.loads(FACE_FILE.read_text("utf-8")), str(FACE_FILE))
+DERMAL_FILLER = parse(
+    "dermal-filler", tomllib.loads(DERMAL_FILE.read_text("utf-8")), str(DERMAL_FILE)
+)
 FILLER_PROTOCOL = read("filler", FILLER)
 
 

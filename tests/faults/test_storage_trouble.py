@@ -24,7 +24,7 @@ POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 async def make_unreadable(sending: Post, patient: Patient) -> None:
     """The patient's protocol holds what this version of the bot does not know."""
     async with sending.deps.database.write() as session:
-        (version,) = await versions.approved_protocols(session, patient.clinic_id)
+        version = (await versions.approved_protocols(session, patient.clinic_id))[0]
         odd = ProtocolVersion(
             clinic_id=patient.clinic_id,
             name=version.name,

@@ -105,7 +105,8 @@ async def add_patient(
     session.add(patient)
     await session.flush()
     turn = Turn(session, deps, now, 0, clinic, Account(person.id), practitioner, patient)
-    (version,) = await versions.approved_protocols(session, clinic.id or 0)
+    approved = await versions.approved_protocols(session, clinic.id or 0)
+    version = next(row for row in approved if row.name == "mesotherapy-face")
     await enrolling.add_course(turn, patient, version, None)
     await replan(session, patient.id or 0, now)
     return patient

@@ -19,7 +19,7 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"en/steps/Confirm.html.j2": "x"}, "name: use small letters"),
     ({"en/steps/confirm.html": "x"}, "neither a protocol"),
     ({"fr/steps/confirm.html.j2": "x"}, "its language has no labels.toml"),
-    ({"fr/labels.toml": LABELS}, "fr/steps/mesotherapy-face/card: this text is missing"),
+    ({"fr/labels.toml": LABELS}, "fr/steps/dermal-filler/card: this text is missing"),
     ({"protocols/mesotherapy-face.toml": "version = 1\n"}, "mesotherapy-face.toml"),
 ]
 
