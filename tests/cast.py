@@ -152,9 +152,15 @@ class Clinic:
         target = datetime.fromisoformat(local).replace(tzinfo=zone).astimezone(UTC)
         await self.rehearsal.forward(target + timedelta(seconds=5) - self.now)
 
-    async def enroll(self, patient: Actor, name: str = "Ana", when: str = "") -> None:
+    async def enroll(
+        self,
+        patient: Actor,
+        name: str = "Ana",
+        when: str = "",
+        treatment: str = "mesotherapy-face",
+    ) -> None:
         """Enroll by the one-line form, and let the patient join with the clinic's zone."""
-        await self.nour.says(f"/enroll {name} mesotherapy-face {when}".strip())
+        await self.nour.says(f"/enroll {name} {treatment} {when}".strip())
         await self.join(patient)
 
     async def join(self, patient: Actor) -> None:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.domain.facts import Delivered, Planned
@@ -13,6 +13,8 @@ from bot.domain.times import QuietHours, is_quiet, local_date
 DAILY_CAP = 2
 SESSION_CAP = 10
 NOON = time(12, 0)
+# A check some hours after the session, brought nearer to it than this, would see nothing yet.
+SHORTEST_BEFORE_CHECK = timedelta(minutes=90)
 
 _NEVER_DROPPED = frozenset({Kind.CARD, Kind.CONFIRM, Kind.LATE_CHECK})
 # What a patient needs first when many things come late; a step counts as its first kind here.
@@ -202,12 +204,19 @@ def _join(
         # What lifts a limit must not go while the limit is still on.
         if Kind.LIFT in member.step.kinds and due < _due(member):
             return None
-        if due < floors[member.visit]:
+        if due < floors[member.visit] or _sees_nothing(member, due):
             return None
         free = member.asked or member.step.quiet_exempt
         if not free and is_quiet(due, zone, quiet):
             return None
     return Group(members, due, expires) if due < expires else None
+
+
+def _sees_nothing(member: Planned, due: datetime) -> bool:
+    elapsed = member.step.when.elapsed
+    if not member.step.safety or not elapsed or member.nominal_at is None:
+        return False
+    return due < member.nominal_at - elapsed + SHORTEST_BEFORE_CHECK
 
 
 def _delivered_messages(delivered: Sequence[Delivered]) -> list[tuple[date, set[str]]]:

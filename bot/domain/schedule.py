@@ -9,6 +9,7 @@ from bot.domain.facts import Delivered, Planned, VisitFacts
 from bot.domain.grouping import (
     DAILY_CAP,
     SESSION_CAP,
+    SHORTEST_BEFORE_CHECK,
     asked_twice,
     catch_up,
     merge,
@@ -43,8 +44,6 @@ LATE = timedelta(minutes=5)
 JOINING_IN_CLINIC = timedelta(hours=1)
 NEXT_CHECK_NEAR = timedelta(hours=2)
 LATE_SAFETY_CHECK_VALID = timedelta(hours=12)
-# A check that its latest hour brings nearer to the session than this would see nothing yet.
-SHORTEST_BEFORE_LATEST = timedelta(minutes=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +324,7 @@ def _fails(kind: ConditionKind, days: int, facts: VisitFacts, day: date) -> Reas
 def _too_soon(step: Step, facts: VisitFacts, due: datetime) -> bool:
     if step.latest_at is None or facts.done_at is None:
         return False
-    return due - facts.done_at < SHORTEST_BEFORE_LATEST
+    return due - facts.done_at < SHORTEST_BEFORE_CHECK
 
 
 def _no_time(step: Step) -> Reason:

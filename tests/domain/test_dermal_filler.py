@@ -211,3 +211,25 @@ def test_what_stands_in_for_a_skipped_step_is_checked(
 ) -> None:
     with pytest.raises(ProtocolError, match=reason):
         read("two", STEPS.format(bound=bound, instead=instead))
+
+
+@pytest.mark.parametrize(
+    ("session", "h3", "d1"),
+    [
+        # One question at the earlier hour, as long as there is something to see
+        ("2026-03-29 08:30", "10:00", "10:00"),
+        ("2026-03-29 08:31", "11:31", "10:00"),
+        ("2026-03-29 07:00", "10:00", "10:00"),
+        # The afternoon is another message
+        ("2026-03-29 09:00", "12:00", "10:00"),
+    ],
+)
+def test_the_first_check_beside_another_treatments_day_1(session: str, h3: str, d1: str) -> None:
+    made = planning(
+        done(f"{DAY} 14:00", visit="face", since=session),
+        done(session, protocol=DERMAL_FILLER, visit="filler"),
+    )
+    first, other = made["filler/h3"], made["face/d1"]
+    assert local(first.group_due_at) == f"2026-03-29 {h3}"
+    assert local(other.group_due_at) == f"2026-03-29 {d1}"
+    assert (first.group == other.group) == (h3 == d1)
