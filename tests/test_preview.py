@@ -237,3 +237,24 @@ def test_what_cannot_be_previewed_is_refused(says: Says, options: list[str], sai
             options = [*options, name, value]
     refused = " ".join(says(*options, code=2, visit="").replace("│", " ").split())
     assert said in refused
+
+
+@pytest.mark.parametrize(
+    ("visit", "h3", "d1"),
+    [
+        ("2026-03-28T13:00", "2026-03-28T16:00:00+01:00", "2026-03-29T09:00:00+02:00"),
+        ("2026-03-28T18:30", "2026-03-28T21:00:00+01:00", "2026-03-29T09:00:00+02:00"),
+        ("2026-03-28T19:45", "2026-03-28T21:00:00+01:00", "2026-03-29T08:30:00+02:00"),
+    ],
+)
+def test_the_first_day_of_a_filler(says: Says, visit: str, h3: str, d1: str) -> None:
+    plan: dict[str, Any] = json.loads(says("dermal-filler", "--json", visit=visit))
+    due = {step["step"]: step["due_local"] for step in plan["steps"]}
+    assert list(due) == ["card", "h3", "d1", "d3", "d7", "d14", "d35", "maint"]
+    assert (due["h3"], due["d1"]) == (h3, d1)
+    assert due["d14"] == "2026-04-11T11:00:00+02:00"
+    assert reasons(plan) == ({"h3": "quiet_hours"} if "19:45" in visit else {})
+    assert text(plan, "maint").startswith("Lumen: it is 6 months since your last visit.")
+    # A step on its own is shown as it reads alone.
+    assert text(plan, "d3").endswith("- gym or hard exercise\n- trips away from the clinic")
+    assert text(plan, "card").count("Call 112 now if:\n- your sight changes all at once") == 1

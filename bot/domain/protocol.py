@@ -165,6 +165,11 @@ class Protocol:
         """How long after a session a silent patient is asked, or phoned, without being asked."""
         return max(WATCHED_FOR, timedelta(days=self.triage.critical_until))
 
+    @property
+    def books(self) -> bool:
+        """Whether sessions follow one another, so that a next one is planned and booked."""
+        return any(Kind.BOOK in step.kinds for step in self.steps)
+
     def lifted_by(self, step: Step) -> tuple[str, ...]:
         """The limits by the calendar that have ended by this step, and not by a lift before it."""
         if Kind.LIFT not in step.kinds:

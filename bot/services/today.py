@@ -55,7 +55,9 @@ async def show(turn: Turn) -> None:
     n_unsent = await not_sent.count_unsent(turn.session, clinic_id, turn.now - unsent.LOOK_BACK)
     silent = await awaited.patients(turn.session, clinic_id, turn.now - unanswered.LOOK_BACK)
     held = await holding.held(turn.session)
-    to_book = await plans.patients_to_book(turn.session, turn.clinic.id or 0, start, day)
+    protocols = turn.deps.catalogue.protocols.values()
+    single = [protocol.name for protocol in protocols if not protocol.books]
+    to_book = await plans.patients_to_book(turn.session, clinic_id, start, day, single)
     await turn.screen(
         "practitioner/today",
         {

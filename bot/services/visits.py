@@ -98,13 +98,10 @@ async def session_done(turn: Turn, ref: str, moment: MomentTyped | None = None) 
             "session_at": dates.moment(done_at, turn.clinic_zone, turn.clinic.language, turn.now),
             "number": 1 + len(plan.earlier) + (1 if plan.latest else 0),
             "n_messages": _coming(whole),
-            "target_asked": True,
+            "target_asked": plan.protocol.books,
         },
         [
-            [
-                Button(text=text, data=buttons.pack("target", visit.ref, str(weeks)))
-                for weeks, text in _weeks(turn)
-            ],
+            *([_weeks(turn, visit)] if plan.protocol.books else []),
             [Button(label="set_next_visit", data=buttons.pack("setvisit", patient.ref))],
             *actions.undo_rows(action, patient),
         ],
@@ -120,9 +117,12 @@ def _meant(turn: Turn, booked: Visit | None, done_at: datetime) -> bool:
     return booked.planned_at.astimezone(zone).date() <= done_at.astimezone(zone).date()
 
 
-def _weeks(turn: Turn) -> list[tuple[int, str]]:
+def _weeks(turn: Turn, visit: Visit) -> list[Button]:
     form = turn.deps.catalogue.label(turn.clinic.language, "forms", "weeks")
-    return [(weeks, form.format(weeks=weeks)) for weeks in TARGET_WEEKS]
+    return [
+        Button(text=form.format(weeks=weeks), data=buttons.pack("target", visit.ref, str(weeks)))
+        for weeks in TARGET_WEEKS
+    ]
 
 
 def _coming(whole: Situation) -> int:

@@ -167,6 +167,12 @@ async def test_a_filler_has_no_step_for_a_booked_visit(clinic: Clinic) -> None:
     await nour.says("/patients")
     await nour.taps("Ana, active")
     await nour.taps("Session done")
+    # It is no course of sessions: nobody is asked to plan a next one, now or under Today.
+    saved = nour.find("Ana: session 1 is saved")
+    assert "Tap the weeks" not in saved.text
+    assert list(saved.labels) == ["Set the next visit", "Undo", "Open the card"]
+    await nour.presses("Today")
+    assert "No next visit planned" not in nour.last_message
     assert ana.find("your care card")
     assert "no trips away from the clinic" in ana.find("your care card").text
     await clinic.check_ledger()

@@ -20,6 +20,7 @@ from bot.storage.tables import (
     Answer,
     Course,
     Patient,
+    ProtocolVersion,
     Reminder,
     Visit,
 )
@@ -85,11 +86,12 @@ async def visits_between(
 
 
 async def patients_to_book(
-    session: AsyncSession, clinic_id: int, start: datetime, day: date
+    session: AsyncSession, clinic_id: int, start: datetime, day: date, single: Collection[str]
 ) -> Sequence[Patient]:
     """Return the patients in care with a course that leads nowhere, newest first.
 
-    Nothing is booked from ``start`` on, and no date from ``day`` on is planned to book for.
+    Nothing is booked from ``start`` on, and no date from ``day`` on is planned to book for. A
+    course on a protocol of ``single`` sessions leads nowhere by nature, and is not meant.
     """
     latest, later, booked = aliased(Visit), aliased(Visit), aliased(Visit)
     planned_for = (
@@ -124,6 +126,9 @@ async def patients_to_book(
             Course.state == CourseState.ACTIVE,
             ~planned_for,
             ~ahead,
+            col(Course.protocol_version_id).not_in(
+                select(ProtocolVersion.id).where(col(ProtocolVersion.name).in_(single))
+            ),
         )
         .exists()
     )
