@@ -271,3 +271,33 @@ async def test_a_warning_of_the_longer_watch_names_all_signs_of_the_shorter(
     for shared in ("warning_signs", "check_signs"):
         own = sources[f"en/locked/{shared}_filler"].replace(", spots", "")
         assert set(sources[f"en/locked/{shared}"].splitlines()) <= set(own.splitlines())
+
+
+async def test_the_lead_sees_every_message_of_the_filler_as_a_test(clinic: Clinic) -> None:
+    nour = clinic.nour
+    began = len(nour.heard)
+    await nour.forges(f"1:test:{FILLER}")
+    await clinic.forward(minutes=1)
+    tests = [words for words in nour.heard[began:] if words.startswith("TEST. A patient reads:")]
+    steps = clinic.rehearsal.app.deps.catalogue.protocols[FILLER].steps
+    assert len(tests) == len(steps) + 1
+    assert any("it is 6 months since your last visit" in words for words in tests)
+    reassures_nobody(nour)
+
+
+async def test_who_joins_on_day_2_gets_the_limits_still_on_and_the_check_at_once(
+    clinic: Clinic,
+) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await nour.says(f"/enroll Ana {FILLER}")
+    await clinic.tick("2026-03-12 12:00")
+    await clinic.join(ana)
+    card = ana.find("your care card").text
+    assert "These limits are still on." in card
+    assert "gym" not in card
+    assert "extra pillow" not in card
+    assert "- no sleeping face down" in card
+    # The check of day 1 is past, and the next one far: within three days of a filler it follows.
+    assert ana.find("day 1 check").text.endswith("Your 24-hour limits are over.")
+    assert await clinic.history("h3") == ["skipped(joined_late)"]
+    await clinic.check_ledger()
