@@ -158,6 +158,22 @@ async def test_after_an_evening_session_the_first_check_is_at_half_past_eight(
     await clinic.check_ledger()
 
 
+async def test_the_first_check_comes_in_quiet_hours_and_no_later_than_half_past_nine(
+    clinic: Clinic,
+) -> None:
+    ana = clinic.ana
+    await clinic.tick("2026-03-10 18:30")
+    await clinic.enroll(ana, treatment=FILLER)
+    await clinic.tick("2026-03-10 20:59")
+    assert "when to get help" in ana.last_message
+    await clinic.tick("2026-03-10 21:00")
+    assert ana.last_message.startswith("Lumen: first check.")
+    await clinic.tick("2026-03-11 08:59")
+    assert ana.last_message.startswith("Lumen: first check.")
+    await clinic.tick("2026-03-11 09:00")
+    assert ana.last_message.startswith("Lumen: day 1 check.")
+
+
 async def test_a_filler_has_no_step_for_a_booked_visit(clinic: Clinic) -> None:
     nour, ana = clinic.nour, clinic.ana
     await clinic.enroll(ana, when="tomorrow 14:30", treatment=FILLER)
