@@ -27,7 +27,7 @@ from bot.incoming.safety_text import PATIENCE_S, SafetyText
 from bot.jobs import Alarm
 from bot.outgoing.pace import CHAT_BURST, Pace
 from bot.parts import StartError
-from bot.services import holding, outages, zone_data
+from bot.services import erasing, holding, outages, zone_data
 from bot.services.delivery import Delivery
 from bot.services.timekeeping import Timekeeper
 from bot.settings import Settings
@@ -122,6 +122,7 @@ class App:
             await asyncio.sleep(self.deps.database.grace_s)
         async with self.deps.database.write() as session:
             await holding.set_updates_aside(session)
+        await erasing.look_again(self.deps)
         self.ends.append(asyncio.ensure_future(self._keep_database()))
         if web and self._web is None:
             await self._serve()

@@ -13,6 +13,7 @@ from apscheduler.triggers.date import DateTrigger
 from bot.logs import Outages
 from bot.services import (
     dispatch,
+    erasing,
     following,
     holding,
     housekeeping,
@@ -56,6 +57,7 @@ JOBS: Sequence[Job] = (
     Job("look_for_answers", unanswered.look),
     Job("hand_over_unsent", unsent.hand_over),
     Job("tell_outages", outages.tell),
+    Job("finish_erasing", erasing.finish),
 )
 
 

@@ -87,6 +87,7 @@ def open_deps(options: Settings, clock: Clock) -> Deps:
         texts=texts,
         clock=clock,
         bells=Bells(),
+        data_dir=options.data_dir,
     )
 
 

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import SystemClock
 from bot.parts import StartError, check_schema, open_deps
-from bot.services import holding, releasing
+from bot.services import erasing, holding, releasing
 from bot.services.holding import Why
 from bot.services.releasing import Review
 from bot.settings import Settings
-from bot.storage import backup, database, dumps, schema, sealed, vault
+from bot.storage import backup, database, dumps, erased, schema, sealed, vault
 from bot.storage.backup import BackupError, Progress
 from bot.storage.database import Database
 from bot.storage.ownership import LOOK_EVERY_S
@@ -133,6 +133,7 @@ async def _restore_file(
                 await sealed.check_key(session)
             await schema.migrate(url)
             made = await _hold(copy, SystemClock().now())
+            await _erase_again(copy, options)
         finally:
             await copy.close()
         kept = file.with_name(f"{file.name}.before-restore-{_stamp()}")
@@ -140,6 +141,12 @@ async def _restore_file(
     finally:
         backup.discard(staged)
     return Restored(made, kept if was_there else None, await _zone(options))
+
+
+async def _erase_again(copy: Database, options: Settings) -> None:
+    """Erase from what is restored whoever has erased their data since the backup."""
+    async with copy.write() as session:
+        await erasing.again(session, erased.read(options.data_dir), SystemClock().now())
 
 
 async def _hold(copy: Database, now: datetime) -> datetime | None:
@@ -180,6 +187,12 @@ async def _restore_dump(options: Settings, source: Path, keys: vault.Vault) -> R
     await asyncio.to_thread(dumps.restore, options.database, source, held, holding.ABOVE)
     # It is held already; an older schema only keeps the bot from starting.
     await schema.migrate(options.database)
+    restored = Database(options.database, keys)
+    try:
+        # A bot that is started after a kill before this does the same.
+        await _erase_again(restored, options)
+    finally:
+        await restored.close()
     return Restored(made, kept, await _zone(options))
 
 

@@ -16,6 +16,15 @@ class QuietHours:
     end: time = time(8, 30)
 
 
+# What a patient may choose: never narrower than the usual, and nine to eight stays open.
+QUIET_OFFERED = (
+    QuietHours(),
+    QuietHours(end=time(9, 0)),
+    QuietHours(start=time(20, 0)),
+    QuietHours(start=time(20, 0), end=time(9, 0)),
+)
+
+
 def to_utc(day: date, at: time, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which clocks in ``zone`` show ``at`` on ``day``.
 
@@ -54,6 +63,13 @@ def out_of_quiet(moment: datetime, zone: ZoneInfo, quiet: QuietHours) -> datetim
         for end in _both_passes(today + timedelta(days=days), quiet.end, zone)
     )
     return min(end for end in ends if end > moment and not is_quiet(end, zone, quiet))
+
+
+def next_quiet(moment: datetime, zone: ZoneInfo, quiet: QuietHours) -> datetime:
+    """When (UTC) the next quiet hours begin after ``moment``, which lies in none."""
+    today = local_date(moment, zone)
+    begins = (to_utc(today + timedelta(days=days), quiet.start, zone) for days in range(3))
+    return min(begin for begin in begins if begin > moment)
 
 
 def changes(zone: ZoneInfo, first: int, last: int) -> tuple[tuple[datetime, int], ...]:

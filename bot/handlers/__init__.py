@@ -10,7 +10,7 @@ from telegram.ext import (
     filters,
 )
 
-from bot.handlers import everyone, patient, practitioner
+from bot.handlers import everyone, own, patient, practitioner
 from bot.handlers.context import CareApplication, CareContext
 from bot.outgoing.buttons import pattern
 from bot.services.errors import StaleButton
@@ -26,6 +26,9 @@ PATIENT_COMMANDS = {
     "wrong": patient.wrong,
     "visits": patient.visits,
     "stop": patient.stop,
+    "settings": own.settings,
+    "mydata": own.my_data,
+    "erase": own.erase,
     "help": everyone.show_help,
 }
 PRACTITIONER_COMMANDS = {
@@ -55,6 +58,15 @@ _TAPS = {
     "change": patient.change_time,
     "stop": patient.stop_choice,
     "resume": patient.resume_choice,
+    # A patient's own settings and data.
+    "later": own.remind_later,
+    "settings": own.setting,
+    "quiet": own.quiet,
+    "setclock": own.clock,
+    "setcity": own.city,
+    "language": own.language,
+    "unpause": own.unpause,
+    "erase": own.erase_choice,
     # A practitioner.
     "new": practitioner.new,
     "treat": practitioner.treat,

@@ -10,6 +10,8 @@ from bot.services import (
     control,
     following,
     joining,
+    own_name,
+    pausing,
     reach,
     reporting,
     reports,
@@ -31,6 +33,8 @@ async def start(turn: Turn) -> None:
 async def typed(turn: Turn, text: str) -> None:
     """A typed text: a menu label, or the patient's own words."""
     key = turn.menu_key(text)
+    if key:
+        await own_name.forget(turn)
     if key == "my_plan":
         await control.show_plan(turn)
     elif key == "limits_still_on":
@@ -41,7 +45,7 @@ async def typed(turn: Turn, text: str) -> None:
         await reports.ask_clinic(turn)
     elif key == "something_wrong":
         await reporting.something_wrong(turn)
-    else:
+    elif not await own_name.take(turn, text):
         await typed_texts.take(turn, text)
 
 
@@ -161,7 +165,7 @@ async def change_time(update: Update, context: CareContext) -> None:
 
 async def stop_choice(update: Update, context: CareContext) -> None:
     """Stop, pause or keep."""
-    act = {"stop": control.stop, "pause": control.pause, "keep": control.keep}
+    act = {"stop": control.stop, "pause": pausing.pause, "keep": control.keep}
     await act[choice(update, *act)](context.turn)
 
 

@@ -41,6 +41,23 @@ class Catalogue:
     overlaid: frozenset[str]
     """The keys of ``files`` that a later folder replaced or added."""
 
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The languages in which nothing is missing that English has; only these are offered."""
+        return tuple(
+            language
+            for language in self.languages
+            if self._has(FALLBACK) <= self._has(language)
+            and language in self.labels[language].get("languages", ())  # type: ignore[operator]
+        )
+
+    def _has(self, language: str) -> set[str]:
+        texts = {key.partition("/")[2] for key in self.sources if key.startswith(f"{language}/")}
+        for section, entries in self.labels[language].items():
+            if section not in ("words", "day_words", "languages") and isinstance(entries, Mapping):
+                texts |= {f"{section}.{key}" for key in entries}
+        return texts
+
     def label(self, language: str, section: str, key: str, field: str = "name") -> str:
         """One label, or one ``field`` of a label that has several; MessagesError if missing."""
         entry = self._section(language, section).get(key)

@@ -29,6 +29,9 @@ LOCKED = frozenset(
             "patient/stop_ask",
             "patient/stopped",
             "patient/told_clinic",
+            "patient/erase",
+            "patient/erase_again",
+            "patient/erased",
         ),
     }
 )

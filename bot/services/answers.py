@@ -7,7 +7,7 @@ from bot.domain.states import Level, ReminderState, VisitState
 from bot.domain.triage import Trend
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import alerting, dispatch, reporting, reports, situation, words
+from bot.services import alerting, dispatch, later, reporting, reports, situation, words
 from bot.services.deps import new_ref
 from bot.services.errors import StaleButton
 from bot.services.outbox import prove_delivered
@@ -29,15 +29,23 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     if message is None and await _of_a_lost_message(turn, key):
         return
     if message is None or message.chat_id != turn.account.id or message.patient_id is None:
+        if key in DANGER and turn.patient is None and turn.practitioner is None:
+            # An account whose data were erased, or let go of, reads the phone numbers all the same.
+            await reporting.something_wrong(turn)
         raise StaleButton
     patient = await people.patient(turn.session, message.patient_id)
     if patient.telegram_id != turn.account.id:
         raise StaleButton
     await prove_delivered(turn.session, message, turn.message_id, turn.now)
-    rows = await plans.reminders_of_message(turn.session, message.id or 0)
+    # A repeat that was asked for carries the reminders of the first.
+    carrier = message.id, message.follows_id
+    rows = [
+        row for each in carrier for row in await plans.reminders_of_message(turn.session, each or 0)
+    ]
     if not rows:
         raise StaleButton
     turn.patient = patient
+    await later.no_more(turn.session, message)
     whole = await situation.read(turn.session, patient.id or 0)
     row = _lead_row(whole, rows, key)
     if await _tapped_twice(turn, row, key):

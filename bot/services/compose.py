@@ -14,7 +14,7 @@ from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup
 from bot.domain.grouping import family
 from bot.outgoing import buttons
 from bot.outgoing.sender import Outgoing
-from bot.services import menus, trouble, words
+from bot.services import menus, own_data, trouble, words
 from bot.services.deps import Deps
 from bot.services.situation import Situation
 from bot.storage import sealed
@@ -61,7 +61,7 @@ async def compose(
         parts.insert(0, deps.texts.render(row.language, mark, values))
     html = "\n\n".join(part.html for part in parts)
     keyboard = _keyboard(deps, row, content)
-    file, name = _file(row, content, clinic)
+    file, name = await _file(session, deps, row, content, clinic, now)
     return Composed(_outgoing(row, html, keyboard, file, name), html, parts[-1].version)
 
 
@@ -128,13 +128,23 @@ def _keyboard(
     return buttons.inline(deps.catalogue, row.language, rows)
 
 
-def _file(row: Message, content: Mapping[str, Any], clinic: Clinic) -> tuple[bytes | None, str]:
-    """Make the QR picture or the calendar file now; neither is ever stored."""
+async def _file(
+    session: AsyncSession,
+    deps: Deps,
+    row: Message,
+    content: Mapping[str, Any],
+    clinic: Clinic,
+    now: datetime,
+) -> tuple[bytes | None, str]:
+    """Make the QR picture, the calendar file or a copy of a patient's data now; none is stored."""
     made = content.get("file", "")
     if row.method == "photo":
         picture = io.BytesIO()
         segno.make(made, error="m").save(picture, kind="png", scale=_QR_SCALE, border=4)
         return picture.getvalue(), "invitation.png"
+    if made in own_data.FILES and row.patient_id is not None:
+        patient = await people.patient(session, row.patient_id)
+        return await own_data.file_of(session, deps.catalogue, patient, made, now), made
     if row.method == "document":
         return _calendar(row, made, clinic), "visit.ics"
     return None, ""

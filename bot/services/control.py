@@ -1,21 +1,17 @@
 """What a patient steers: stop, pause, resume; what they may look at: plan, limits, visits."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from bot.domain.states import Lane, PatientState, ReminderState, VisitState
-from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import joining, menus, situation, team, words
+from bot.services import joining, menus, pausing, situation, words
 from bot.services.errors import CareError, StaleButton
 from bot.services.planning import replan
 from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage.tables import Patient
 
-PAUSE_DAYS = 7
-# A pause without an end.
-UNTIL_RESUMED = datetime(9000, 1, 1, tzinfo=UTC)
 _SHOWN = 12
 
 
@@ -64,6 +60,7 @@ async def show_plan(turn: Turn) -> None:
     stopped = patient.state is not PatientState.ACTIVE
     ended = bool(whole.courses) and not whole.running()
     paused = patient.paused_until is not None
+    own_pause = not stopped and await pausing.may_end(turn, patient)
     if not (coming or limits or visit or stopped or paused):
         await turn.tell_patient(
             patient, "patient/plan_empty", {"plan_ended": ended}, [_wrong_row()]
@@ -90,9 +87,9 @@ async def show_plan(turn: Turn) -> None:
             "plan_ended": ended,
             "stopped": stopped,
             "paused": paused,
-            "paused_until": last_day_of_pause(whole, patient.language, turn.now),
+            "paused_until": pausing.last_day(whole, patient.language, turn.now),
         },
-        [_wrong_row()],
+        [*([pausing.end_row()] if own_pause else []), _wrong_row()],
     )
 
 
@@ -217,7 +214,7 @@ async def stop(turn: Turn) -> None:
     whole = await replan(turn.session, patient.id or 0, turn.now)
     await turn.tell_patient(patient, "patient/stopped", rows=[_wrong_row()])
     phone_now = joined and _early(turn, whole)
-    await _tell_clinic(
+    await pausing.tell_clinic(
         turn,
         patient,
         "practitioner/patient_stopped",
@@ -235,68 +232,6 @@ def _early(turn: Turn, whole: Situation) -> bool:
         and turn.now - plan.latest.done_at < plan.protocol.watched_for
         for plan in whole.courses
     )
-
-
-async def _tell_clinic(
-    turn: Turn, patient: Patient, template: str, values: dict[str, object], lane: Lane = Lane.CARE
-) -> None:
-    for practitioner in await team.responders(turn.session, patient):
-        await turn.tell(
-            practitioner,
-            template,
-            {"patient": words.name_of(turn.session, patient), **values},
-            [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
-            patient=patient,
-            lane=lane,
-        )
-
-
-async def pause(turn: Turn) -> None:
-    """Hold everything but safety checks for seven days, to the end of quiet hours."""
-    patient = _patient(turn)
-    if patient.state is not PatientState.ACTIVE:
-        raise StaleButton
-    whole = await situation.read(turn.session, patient.id or 0)
-    before, until = patient.paused_until, _end_of_pause(whole, turn.now, PAUSE_DAYS)
-    # A longer pause that the clinic has made stays as it is; so does one tapped twice.
-    anew = before is None or before < until
-    if anew:
-        await pause_for(turn, patient, PAUSE_DAYS)
-    await turn.tell_patient(
-        patient,
-        "patient/paused",
-        {"until": last_day_of_pause(whole, patient.language, turn.now)},
-        [_wrong_row()],
-    )
-    if anew:
-        await _tell_clinic(
-            turn,
-            patient,
-            "practitioner/patient_paused",
-            {"until": last_day_of_pause(whole, turn.clinic.language, turn.now)},
-        )
-
-
-def last_day_of_pause(whole: Situation, language: str, now: datetime) -> str | None:
-    """Return the last day of the pause; nothing without a pause or when it has no end."""
-    until = whole.patient.paused_until
-    if until is None or until == UNTIL_RESUMED:
-        return None
-    last, today = until.astimezone(whole.zone).date(), now.astimezone(whole.zone).date()
-    return dates.day(last, language, today)
-
-
-async def pause_for(turn: Turn, patient: Patient, days: int) -> None:
-    """Pause the patient until the end of quiet hours ``days`` days on; 0 is until it is resumed."""
-    whole = await situation.read(turn.session, patient.id or 0)
-    patient.paused_until = _end_of_pause(whole, turn.now, days)
-    turn.session.add(patient)
-    await replan(turn.session, patient.id or 0, turn.now)
-
-
-def _end_of_pause(whole: Situation, now: datetime, days: int) -> datetime:
-    day = now.astimezone(whole.zone).date() + timedelta(days=days)
-    return to_utc(day, whole.quiet.end, whole.zone) if days else UNTIL_RESUMED
 
 
 async def keep(turn: Turn) -> None:
@@ -346,7 +281,7 @@ async def resume(turn: Turn, *, wanted: bool) -> None:
         {"next_date": words.next_date(whole, turn.now)},
         menu=menus.PATIENT,
     )
-    await _tell_clinic(turn, patient, "practitioner/patient_resumed", {})
+    await pausing.tell_clinic(turn, patient, "practitioner/patient_resumed", {})
 
 
 async def show_help(turn: Turn) -> None:

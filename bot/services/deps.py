@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bot.clock import Clock
 from bot.outgoing.catalogue import Catalogue
@@ -33,6 +34,8 @@ class Deps:
     texts: Texts
     clock: Clock
     bells: Bells
+    # What does not lie in the database: photos, the list of the erased.
+    data_dir: Path
 
 
 def new_ref() -> str:

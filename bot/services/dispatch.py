@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ from bot.domain.states import (
 from bot.domain.times import QuietHours, is_quiet, out_of_quiet
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import outbox, planning, situation, team
+from bot.services import later, outbox, planning, situation, team
 from bot.services.apart import alone
 from bot.services.deps import Deps, new_ref
 from bot.services.planning import bring_in_line, replan
@@ -296,7 +296,10 @@ async def _message(session: AsyncSession, group: _Group, now: datetime) -> Messa
         now,
         flush=False,
         ref=ref,
-        rows=[[Button(label=key, data=buttons.pack("step", ref, key))] for key in keys],
+        rows=[
+            *([Button(label=key, data=buttons.pack("step", ref, key))] for key in keys),
+            *later.row_for(steps, ref),
+        ],
         # Steps that go together but say different things stand one below the other.
         also=list(dict.fromkeys(s.template for s in steps if s.template != lead.template)),
         lane=lane_of(steps),
@@ -330,6 +333,12 @@ async def may_leave(
         first = await queries.message(session, row.follows_id)
         if first is not None and first.state in (MessageState.DROPPED, MessageState.FAILED):
             return Drop(first.reason or Reason.REPLACED)
+        if whole is not None and later.is_repeat(row, first):
+            # What holds of the steps that it asks about again decides.
+            asked = in_order(whole, whole.reminders_of(row.follows_id))
+            return rules.may_go(
+                replace(standing(whole, asked, now), expires_at=row.expires_at), now
+            )
     if whole is not None and (reminders := whole.reminders_of(row.id)):
         verdict = rules.may_go(standing(whole, in_order(whole, reminders), now), now)
         if isinstance(verdict, Go) and _catches_up(whole, row, now):
@@ -374,6 +383,9 @@ async def _may_reach_practitioner(
         return Drop(Reason.TOO_LATE)
     if row.practitioner_id is None:
         return Go()
+    about = await people.patient(session, row.patient_id) if row.patient_id is not None else None
+    if about is not None and about.state is PatientState.ERASED:
+        return Drop(Reason.ERASED)
     person = await people.practitioner(session, row.practitioner_id)
     if person.removed_at is not None:
         return Drop(Reason.NOT_ACTIVE)

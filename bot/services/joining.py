@@ -222,45 +222,61 @@ async def _ask_zone(turn: Turn, patient: Patient) -> None:
 async def offer_clocks(turn: Turn) -> None:
     """Show the local times that it is now somewhere; one of them is the patient's."""
     patient = _consented(turn)
+    await turn.tell_patient(
+        patient, "patient/time_zone_offsets", rows=clock_rows(turn.now, "clock")
+    )
+
+
+def clock_rows(now: datetime, action: str) -> list[list[Button]]:
+    """Return a button for each local time that it is now somewhere."""
     choices = [
         Button(
-            text=dates.clock(zones.clock_at(minutes, turn.now)),
-            data=buttons.pack("clock", str(minutes)),
+            text=dates.clock(zones.clock_at(minutes, now)),
+            data=buttons.pack(action, str(minutes)),
         )
-        for minutes in zones.offsets(turn.now)
+        for minutes in zones.offsets(now)
     ]
-    rows = [choices[at : at + _CLOCKS_A_ROW] for at in range(0, len(choices), _CLOCKS_A_ROW)]
-    await turn.tell_patient(patient, "patient/time_zone_offsets", rows=rows)
+    return [choices[at : at + _CLOCKS_A_ROW] for at in range(0, len(choices), _CLOCKS_A_ROW)]
 
 
 async def offer_cities(turn: Turn, offset: str) -> None:
     """Show cities with that time, so that clock changes come out right."""
     patient = _consented(turn)
+    rows = city_rows(turn.now, offset, patient.language, "city")
+    await turn.tell_patient(patient, "patient/time_zone_city", rows=rows)
+
+
+def city_rows(now: datetime, offset: str, language: str, action: str) -> list[list[Button]]:
+    """Return a button for each city with that time; an offset that no clock has is stale."""
     try:
-        found = zones.zones_at(int(offset), turn.now)
+        found = zones.zones_at(int(offset), now)
     except ValueError:
         raise StaleButton from None
     if not found:
         raise StaleButton
-    rows = [
+    return [
         [
             Button(
-                text=words.city(name, patient.language),
-                data=buttons.pack("city", str(zones.OFFERED.index(name))),
+                text=words.city(name, language),
+                data=buttons.pack(action, str(zones.OFFERED.index(name))),
             )
         ]
         for name in found
     ]
-    await turn.tell_patient(patient, "patient/time_zone_city", rows=rows)
+
+
+def zone_of(choice: str) -> str:
+    """Return the zone that a city's button stands for; anything else is stale."""
+    offered = {str(number): name for number, name in enumerate(zones.OFFERED)}
+    if choice not in offered:
+        raise StaleButton
+    return ZoneInfo(offered[choice]).key
 
 
 async def take_zone(turn: Turn, choice: str) -> None:
     """Keep the patient's zone; with consent and confirmation the plan then begins."""
     patient = _consented(turn)
-    offered = {str(number): name for number, name in enumerate(zones.OFFERED)}
-    name = turn.clinic.timezone if choice == "clinic" else offered.get(choice)
-    if name is None:
-        raise StaleButton
+    name = turn.clinic.timezone if choice == "clinic" else zone_of(choice)
     patient.timezone = ZoneInfo(name).key
     turn.session.add(patient)
     if patient.state is PatientState.ACTIVE:

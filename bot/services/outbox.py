@@ -18,6 +18,8 @@ from bot.storage.tables import Message, Patient, Practitioner
 Rows = Sequence[Sequence[Button]]
 # An answer that could not be given for a day is no answer any more.
 REPLY_LIFE = timedelta(hours=24)
+# A request that comes again within this time is a second tap.
+SAME_REQUEST = timedelta(minutes=1)
 
 
 async def to_patient(
@@ -38,14 +40,15 @@ async def to_patient(
     menu: str = "",
     file: str = "",
     ref: str = "",
-    also: Sequence[str] = (),
     edits: int | None = None,
+    also: Sequence[str] = (),
     flush: bool = True,
 ) -> Message:
     """Queue a message for a patient, or an edit of the one numbered ``edits`` in their chat.
 
-    ``also`` are templates whose words stand below those of ``template``. Without ``flush`` the
-    message has no id yet: many of them get theirs together.
+    ``edits`` is the screen of theirs that it takes the place of, ``also`` are templates whose words
+    stand below those of ``template``. Without ``flush`` the message has no id yet: many of them get
+    theirs together.
     """
     if patient.telegram_id is None:
         raise ValueError("a patient who has not opened the link cannot be written to")
@@ -56,7 +59,7 @@ async def to_patient(
         visit_id=visit_id,
         chat_id=patient.telegram_id,
         lane=lane,
-        method="edit" if edits else "document" if file else "text",
+        method="document" if file else "edit" if edits else "text",
         template=template,
         language=patient.language,
         target_message_id=edits,

@@ -5,7 +5,7 @@ from typing import Any
 from bot.domain.states import CourseState, PatientState, ReminderState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import actions, control, enrolling, invitations, menus, preview, situation, words
+from bot.services import actions, enrolling, invitations, menus, pausing, preview, situation, words
 from bot.services.errors import StaleButton
 from bot.services.situation import Situation
 from bot.services.turn import Turn
@@ -144,7 +144,7 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
         "patient_city": words.patient_city(turn.clinic, patient, language),
         "clinic_city": words.clinic_city(turn.clinic, patient, language),
         "paused": patient.paused_until is not None,
-        "paused_until": control.last_day_of_pause(whole, language, turn.now),
+        "paused_until": pausing.last_day(whole, language, turn.now),
     }
 
 

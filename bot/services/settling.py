@@ -12,9 +12,11 @@ from bot.domain.states import Lane, MessageState, Reason, ReminderState
 from bot.outgoing import sender
 from bot.outgoing.sender import Delivered, Outcome
 from bot.services import reach, team
+from bot.services.erasing import GOODBYE
 from bot.services.planning import catch_up
 from bot.storage import sealed
 from bot.storage.queries import inbox, outbox, people, plans
+from bot.storage.queries.erasing import NOBODY
 from bot.storage.tables import Message
 
 log = logging.getLogger(__name__)
@@ -94,6 +96,11 @@ async def _finish(
     for row in rows:
         if row.method == "photo":
             # An invitation: the link was the secret, and nobody needs it here any more.
+            sealed.write(session, row, {})
+            session.add(row)
+        if row.template == GOODBYE:
+            # The last that was known of an erased account.
+            row.chat_id = NOBODY
             sealed.write(session, row, {})
             session.add(row)
     # Only what belongs to a visit carries reminders; it may have moved meanwhile.

@@ -3,7 +3,16 @@
 from bot.domain.states import CourseState, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import accounts, actions, control, enrolling, invitations, links, screens, words
+from bot.services import (
+    accounts,
+    actions,
+    enrolling,
+    invitations,
+    links,
+    pausing,
+    screens,
+    words,
+)
 from bot.services.errors import StaleButton
 from bot.services.planning import replan
 from bot.services.turn import Turn
@@ -41,7 +50,7 @@ async def pause(turn: Turn, ref: str, days: str) -> None:
     if patient.state is not PatientState.ACTIVE or days not in {"0", *map(str, PAUSES)}:
         raise StaleButton
     before = _pause_of(patient)
-    await control.pause_for(turn, patient, int(days))
+    await pausing.pause_for(turn, patient, int(days))
     before["left"] = _pause_of(patient)["paused_until"]
     await actions.note(turn, patient, actions.Kind.PAUSED, before=before)
     await screens.show_card(turn, ref)

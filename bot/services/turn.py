@@ -173,6 +173,24 @@ class Turn:
             edits=self.message_id if self.tapped else None,
         )
 
+    async def own_screen(
+        self,
+        patient: Patient,
+        template: str,
+        values: Mapping[str, Any] | None = None,
+        rows: Rows = (),
+    ) -> None:
+        """Show the asking patient a screen of theirs: in place of the one tapped, else anew."""
+        await outbox.to_patient(
+            self.session,
+            patient,
+            template,
+            self.now,
+            values=values,
+            rows=rows,
+            edits=self.message_id if self.tapped else None,
+        )
+
     async def awaiting(self) -> tuple[str, dict[str, Any]]:
         """Return what this chat was asked to type, and what was noted with the question."""
         dialogue = await people.dialogue(self.session, self.account.id)

@@ -31,6 +31,8 @@ async def undo(turn: Turn, action_ref: str) -> None:
         raise StaleButton
     # Whoever acts on the patient at this moment comes first; what they did is then the latest.
     patient = await people.locked_patient(turn.session, action.patient_id)
+    if patient.state is PatientState.ERASED:
+        raise StaleButton
     latest = await plans.latest_action(turn.session, action.patient_id)
     if latest is None or latest.id != action.id:
         raise StaleButton

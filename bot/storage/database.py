@@ -4,8 +4,9 @@ import asyncio
 import heapq
 import itertools
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,11 @@ class Database:
         """Why nothing is written any more; empty while all is well."""
         return "" if self._ownership is None else self._ownership.lost
 
+    async def fold_log(self) -> bool:
+        """Leave nothing of what was before in SQLite's log; false while somebody still reads it."""
+        file = sqlite_file(self.url)
+        return file is None or await asyncio.to_thread(_fold_log, file)
+
     async def close(self) -> None:
         """Close every connection, and let another process own the database."""
         await self._writer.dispose()
@@ -170,6 +176,13 @@ class Database:
             await self._reader.dispose()
         if self._ownership is not None:
             await self._ownership.leave()
+
+
+def _fold_log(file: Path) -> bool:
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+        connection.execute("PRAGMA secure_delete=ON")
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
 
 
 def _postgres_engine(url: str) -> AsyncEngine:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.domain.times import QuietHours, is_quiet, local_date, out_of_quiet, to_utc
+from bot.domain.times import QuietHours, is_quiet, local_date, next_quiet, out_of_quiet, to_utc
 
 from .samples import at
 
@@ -121,3 +121,18 @@ def test_equal_start_and_end_mean_no_quiet_hours() -> None:
     midnight = at("2025-03-10 00:00")
     hours = (midnight + timedelta(hours=hour) for hour in range(24))
     assert not any(is_quiet(hour, ZoneInfo("Europe/Berlin"), NO_QUIET) for hour in hours)
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2026-03-10 12:00", "2026-03-10 20:00"),
+        ("2026-03-10 20:00", "2026-03-11 20:00"),
+        ("2026-03-28 21:00", "2026-03-29 19:00"),
+    ],
+    ids=["the same evening", "the next one", "over the change of clocks"],
+)
+def test_the_next_quiet_hours_begin_at_the_patient_s_hour(moment: str, expected: str) -> None:
+    utc = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    begins = next_quiet(utc, ZoneInfo("Europe/Berlin"), QuietHours())
+    assert begins == datetime.fromisoformat(expected).replace(tzinfo=UTC)

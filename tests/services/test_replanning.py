@@ -308,7 +308,7 @@ class Opening:
 
     def _deps(self, url: str, clock: PushedClock) -> Deps:
         opened = Database(url, Vault([bytes(32)]))
-        return Deps(opened, self.catalogue, self.texts, clock, Bells())
+        return Deps(opened, self.catalogue, self.texts, clock, Bells(), self.folder)
 
 
 @pytest.fixture

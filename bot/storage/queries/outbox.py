@@ -176,6 +176,18 @@ async def message_by_ref(session: AsyncSession, ref: str) -> Message | None:
     return (await session.exec(select(Message).where(Message.ref == ref))).first()
 
 
+async def latest_repeat(session: AsyncSession, message: Message) -> Message | None:
+    """Return the repeat of a message that its reader asked for, if there ever was one."""
+    found = await session.exec(
+        select(Message)
+        .where(Message.follows_id == message.id, Message.template == message.template)
+        .order_by(col(Message.id).desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    )
+    return found.first()
+
+
 async def message_in_chat(
     session: AsyncSession, chat_id: int, telegram_message_id: int
 ) -> Message | None:

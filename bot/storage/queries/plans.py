@@ -79,6 +79,7 @@ async def visits_between(
             moment >= start,
             moment < end,
             col(Patient.is_test).is_(False),
+            Patient.state != PatientState.ERASED,
         )
         .order_by(moment)
     )
@@ -271,6 +272,14 @@ async def latest_answer(session: AsyncSession, reminder_id: int) -> Answer | Non
     return found.first()
 
 
+async def answered(session: AsyncSession, reminder_ids: Collection[int]) -> bool:
+    """Say whether one of these reminders was answered."""
+    found = await session.exec(
+        select(Answer.id).where(col(Answer.reminder_id).in_(reminder_ids)).limit(1)
+    )
+    return found.first() is not None
+
+
 async def action_by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Action | None:
     """Return the clinic's recorded action with that reference."""
     found = await session.exec(
@@ -284,6 +293,22 @@ async def latest_action(session: AsyncSession, patient_id: int) -> Action | None
     found = await session.exec(
         select(Action)
         .where(Action.patient_id == patient_id, col(Action.undone_at).is_(None))
+        .order_by(col(Action.id).desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    )
+    return found.first()
+
+
+async def latest_pause(session: AsyncSession, patient_id: int) -> Action | None:
+    """Return what the clinic did last to the patient's pause, unless that was undone."""
+    found = await session.exec(
+        select(Action)
+        .where(
+            Action.patient_id == patient_id,
+            col(Action.kind).in_(("paused", "resumed")),
+            col(Action.undone_at).is_(None),
+        )
         .order_by(col(Action.id).desc())
         .limit(1)
         .execution_options(populate_existing=True)
