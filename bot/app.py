@@ -29,6 +29,7 @@ from bot.outgoing.pace import CHAT_BURST, Pace
 from bot.parts import StartError
 from bot.services import erasing, holding, outages, zone_data
 from bot.services.delivery import Delivery
+from bot.services.photo_keeping import Keeper
 from bot.services.timekeeping import Timekeeper
 from bot.settings import Settings
 from bot.storage import database, sealed
@@ -94,6 +95,7 @@ class App:
         self.alarm = Alarm(self.deps)
         self.timekeeper = Timekeeper(self.deps)
         self.menus = command_menus.Menus(self.deps, self.bot)
+        self.keeper = Keeper(self.deps, self.bot)
         self.health = Health(self.deps, self.signs, bot.__version__)
         heartbeat_url = options.heartbeat_url.get_secret_value()
         self.heartbeat = Heartbeat(heartbeat_url, self.health.well) if heartbeat_url else None
@@ -109,7 +111,7 @@ class App:
     @property
     def idle(self) -> bool:
         """Whether no update is being handled and no message is on its way."""
-        return self.inbox.idle and self.delivery.idle and self.safety.idle
+        return self.inbox.idle and self.delivery.idle and self.safety.idle and self.keeper.idle
 
     async def start(self, *, web: bool = True) -> None:
         """Start every loop; raises :class:`StartError` with what to do if something lacks."""
@@ -142,6 +144,7 @@ class App:
             self.safety.run,
             self.timekeeper.run,
             self.menus.run,
+            self.keeper.run,
         ]
         if self._look_s:
             loops.append(partial(self.lookout.run, self._look_s))
@@ -312,6 +315,7 @@ class App:
         self.alarm.stop()
         self.timekeeper.stop()
         self.menus.stop()
+        self.keeper.stop()
         self.safety.stop()
         self.lookout.stop()
         if self.heartbeat is not None:

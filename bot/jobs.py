@@ -18,6 +18,7 @@ from bot.services import (
     holding,
     housekeeping,
     outages,
+    photo_keeping,
     unanswered,
     unsent,
     zone_data,
@@ -58,6 +59,7 @@ JOBS: Sequence[Job] = (
     Job("hand_over_unsent", unsent.hand_over),
     Job("tell_outages", outages.tell),
     Job("finish_erasing", erasing.finish),
+    Job("delete_photos", photo_keeping.delete_over),
 )
 
 

@@ -15,6 +15,7 @@ from bot.services.deps import Bells, Deps
 from bot.settings import PUBLIC_API_URL, Settings
 from bot.storage import database, schema, vault
 from bot.storage.database import Database
+from bot.storage.photos import PhotoFiles
 
 
 class StartError(RuntimeError):
@@ -81,13 +82,15 @@ def open_deps(options: Settings, clock: Clock) -> Deps:
     """Return the parts that services need; raises what a missing key or a bad text says."""
     messages, texts = shipped() if options.messages_dir is None else _read(options)
     database.guard_files(options.database, options.data_dir)
+    keys = vault.open_key_file(options.keys)
     return Deps(
-        database=Database(options.database, vault.open_key_file(options.keys)),
+        database=Database(options.database, keys),
         catalogue=messages,
         texts=texts,
         clock=clock,
         bells=Bells(),
         data_dir=options.data_dir,
+        photos=PhotoFiles(options.data_dir / "photos", keys),
     )
 
 

@@ -135,6 +135,10 @@ class Rehearsal:
         while alarm.rounds < wanted:
             alarm.ended.clear()
             await alarm.ended.wait()
+        keeper = self.app.keeper
+        while not keeper.idle:
+            keeper.ended.clear()
+            await keeper.ended.wait()
 
     async def _quiet(self) -> bool:
         if self.telegram.updates.waiting or not self.app.idle or not self.app.alarm.idle:

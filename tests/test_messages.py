@@ -422,8 +422,6 @@ def test_a_report_says_how_urgent_it_is_before_all_else(level: str) -> None:
     assert second == "Mesotherapy, face, day 0."
     number = {"tell_clinic": "+44 20", "urgent": "+44 20", "emergency": "112"}[level]
     assert number in text
-        level
-    ] in text
 
 
 def test_a_word_that_stops_alone_does_not_stop_inside_a_sentence() -> None:

@@ -40,13 +40,15 @@ NUDGE_AFTER = timedelta(hours=4)
 # So long after any session somebody who cannot be asked is looked for; longer where signs of
 # danger come later.
 WATCHED_FOR = timedelta(days=2)
+FACE = ("front", "left", "right")
+"""The angles of photos unless a protocol names its own."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LABEL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TEMPLATE = re.compile(r"steps(/[a-z0-9]+(-[a-z0-9]+)*)+")
 _GAP = re.compile(r"gap >= (\d{1,3})")
 _NEXT_VISIT_NEAR = re.compile(r"NV <= D\+(\d{1,3})")
-_FILE_KEYS = frozenset({"title", "version", "limits", "triage", "step"})
+_FILE_KEYS = frozenset({"title", "version", "limits", "triage", "angles", "step"})
 _REPEAT_KEYS = frozenset({"after_days", "times"})
 _INSTEAD_KEYS = frozenset({"step", "when"})
 _TIME_KEYS = frozenset(
@@ -152,6 +154,8 @@ class Protocol:
     limits: tuple[Limit, ...]
     steps: tuple[Step, ...]
     triage: Triage = NOTHING_EXPECTED
+    # From where a photo of the area is taken, in the order in which they are asked for.
+    angles: tuple[str, ...] = FACE
 
     def step(self, step_id: str) -> Step:
         """The step of that id; raises KeyError when the protocol has none."""
@@ -201,6 +205,9 @@ def parse(name: str, data: Mapping[str, object], file: str) -> Protocol:
     title, version = table.text("title"), table.count("version")
     limits = _limits(table)
     signs = triage.parse(table.table("triage")) if "triage" in table.data else NOTHING_EXPECTED
+    angles = table.texts("angles", _LABEL) if "angles" in table.data else FACE
+    if len(angles) > MAX_BUTTONS:
+        table.refuse("angles", f"must be {MAX_BUTTONS} at most")
     steps: list[Step] = []
     for entry in table.tables("step"):
         for step in _steps(entry):
@@ -210,7 +217,7 @@ def parse(name: str, data: Mapping[str, object], file: str) -> Protocol:
             steps.append(step)
     if sum(Kind.CARD in step.kinds for step in steps) != 1:
         table.refuse("step", "must hold one card, what a patient who joins gets first")
-    return Protocol(name, version, title, limits, tuple(steps), signs)
+    return Protocol(name, version, title, limits, tuple(steps), signs, angles)
 
 
 def _limits(table: Table) -> tuple[Limit, ...]:

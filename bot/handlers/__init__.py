@@ -56,6 +56,8 @@ _TAPS = {
     "sign": patient.sign,
     "said": patient.said,
     "change": patient.change_time,
+    "keepphotos": patient.keep_photos,
+    "angle": patient.angle,
     "stop": patient.stop_choice,
     "resume": patient.resume_choice,
     # A patient's own settings and data.

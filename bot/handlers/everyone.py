@@ -4,9 +4,12 @@ from telegram import ChatMember, Message, Update
 
 from bot.handlers import patient, practitioner
 from bot.handlers.context import CareContext
-from bot.services import control, joining, reach, reports, screens, team
+from bot.services import control, joining, photos, reach, reports, screens, team
 from bot.services.errors import CareError
+from bot.services.photos import Picture
 from bot.services.turn import Turn
+
+_PICTURE_NAMES = (".jpg", ".jpeg", ".png", ".webp", ".heic")
 
 
 def _message(update: Update) -> Message:
@@ -89,6 +92,24 @@ async def anything_else(update: Update, context: CareContext) -> None:
         attached=True,
         album=message.media_group_id or "",
     )
+    if (picture := _picture(message)) is not None:
+        urgent = reports.has_emergency_word(turn, message.caption or "")
+        await photos.receive(turn, picture, urgent=urgent)
+
+
+def _picture(message: Message) -> Picture | None:
+    """Return what says of itself that it is a picture; whether it is one the child finds out."""
+    album = message.media_group_id or ""
+    if message.photo:
+        largest = message.photo[-1]
+        return Picture(largest.file_id, largest.file_size or 0, album)
+    file = message.document
+    if file is None:
+        return None
+    named = (file.file_name or "").lower().endswith(_PICTURE_NAMES)
+    if not named and not (file.mime_type or "").startswith("image/"):
+        return None
+    return Picture(file.file_id, file.file_size or 0, album)
 
 
 def _kind(message: Message) -> str:

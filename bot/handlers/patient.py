@@ -12,6 +12,7 @@ from bot.services import (
     joining,
     own_name,
     pausing,
+    photos,
     reach,
     reporting,
     reports,
@@ -161,6 +162,18 @@ async def change_time(update: Update, context: CareContext) -> None:
     """ "Change the time" under a booked visit."""
     (visit,) = values(update, 1)
     await answers.change_time_of(context.turn, visit)
+
+
+async def keep_photos(update: Update, context: CareContext) -> None:
+    """Whether photos may be kept."""
+    act = {"yes": photos.agree, "no": photos.refuse}
+    await act[choice(update, *act)](context.turn)
+
+
+async def angle(update: Update, context: CareContext) -> None:
+    """From where a photo was taken."""
+    photo, named = values(update, 2)
+    await photos.name_angle(context.turn, photo, named)
 
 
 async def stop_choice(update: Update, context: CareContext) -> None:

@@ -12,6 +12,7 @@ from bot.services import (
     drills,
     duties,
     enrolling,
+    photo_views,
     reports,
     screens,
     sent,
@@ -278,6 +279,8 @@ _ON_CARD = {
     "link": steering.new_link,
     "relink": steering.relink,
     "phoned": unanswered.phoned,
+    "photos": photo_views.show_pairs,
+    "timeline": photo_views.show_timeline,
 }
 OF_PATIENT = ("setvisit", "sessionat", "correct", *_ON_CARD)
 

@@ -3,7 +3,7 @@
 import html
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -56,6 +56,8 @@ class Outgoing:
     source_chat_id: int | None = None
     file: bytes | None = None
     file_name: str = ""
+    # Makes ``file`` right before it is sent: what takes its time is no part of a transaction.
+    make: Callable[[], Awaitable[bytes]] | None = None
     silent: bool = False
     protected: bool = False
     # Without any formatting: how a text goes whose formatting Telegram cannot read.

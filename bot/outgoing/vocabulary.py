@@ -51,6 +51,7 @@ _LIMITS = [
     {"ends": "Fri 14 March, 18:00", "items": ["gym or hard exercise"]},
 ]
 
+_TAKEN = {"date": "Mon 10 March", "day": "0"}
 _STEP = {"when": "Wed 12 March, 10:00", "what": "a check"}
 _HAD: Mapping[str, object] = {
     "treatment": "mesotherapy, face",
@@ -209,6 +210,25 @@ VARIABLES: Mapping[str, Variable] = {
     "quoted": Variable("what a patient wrote", "It itches a little.", others=(None,)),
     "copied": Variable("what was sent follows as a copy", False, True, (True,)),
     "edited": Variable("it replaces an earlier message", False, True, (True,)),
+    # Photos.
+    "photo_days": Variable("for how many days a photo is kept", 180, 180, (1,)),
+    "n_kept": Variable("how many photos are kept now", 1, 1, (0, 3)),
+    "angles": Variable("names of the angles of photos", ["Front"], ["Front", "Left side"], ([],)),
+    "missing": Variable("names of angles without a photo", ["Crown"], ["Crown", "Front"], ([],)),
+    "again": Variable("in what photos are to be taken again", ["dark"], ["dark", "small"], ([],)),
+    "pairs": Variable(
+        "photos beside each other: angle, first and newest with date and day",
+        [{"angle": "Front", "first": _TAKEN, "newest": {"date": "Mon 7 April", "day": "28"}}],
+        [{"angle": _HOSTILE, "first": _TAKEN, "newest": _TAKEN}],
+        ([{"angle": None, "first": {"date": "Mon 7 April", "day": None}, "newest": None}],),
+    ),
+    "photos": Variable(
+        "photos in order of time: number, angle, when",
+        [{"number": 1, "angle": "Front", "when": _TAKEN}],
+        [{"number": 1, "angle": _HOSTILE, "when": _TAKEN}],
+        ([{"number": 1, "angle": None, "when": {"date": "Mon 7 April", "day": None}}],),
+    ),
+    "more_photos": Variable("how many photos are not shown", 2, 2, (None,)),
     # A practitioner's new patient.
     "link": Variable("a one-time link", "https://t.me/lumen_bot?start=x"),
     "link_days": Variable("days until a link ends", 3, 3, (1,)),
@@ -440,7 +460,11 @@ TEXTS: Mapping[str, Text] = {
     "patient/booking_later": Text(("later_date",)),
     "patient/booking_declined": Text(),
     # Photos.
-    "patient/photo_how": Text(),
+    "patient/photo_how": Text(("angles", "missing"), longest=LONGEST_CARD),
+    "patient/photo_consent": Text(("photo_days",), always=("photo_days",)),
+    "patient/photo_declined": Text(),
+    "patient/photo_kept": Text(("n_kept", "angles", "missing", "again", "photo_days")),
+    "patient/photo_unreadable": Text(),
     # Corrections and control.
     "patient/session_undone": Text(unasked=True),
     "patient/stop_ask": Text(),
@@ -603,6 +627,10 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/plan": Text(
         ("patient", "steps", "patient_city", "clinic_city"), longest=LONGEST_LIST
     ),
+    "practitioner/photo_pairs": Text(("patient", "pairs"), longest=LONGEST_CAPTION),
+    "practitioner/photo_timeline": Text(
+        ("patient", "photos", "more_photos"), longest=LONGEST_CAPTION
+    ),
     "practitioner/sent": Text(("patient", "messages", "clinic_city"), longest=LONGEST_LIST),
     # A practitioner: the clinic.
     "practitioner/protocols": Text(("protocols",), longest=LONGEST_LIST),
@@ -661,6 +689,8 @@ LABELS: Mapping[str, tuple[str, ...]] = {
         "no_contact",
         "false_alarm",
     ),
+    "angles": ("front", "left", "right", "parting", "crown", "whole", "closer"),
+    "verdicts": ("too_dark", "blurred", "too_small"),
     "sent_kinds": ("text", "edited", "photo", "voice", "other"),
     "roles": ("lead", "practitioner"),
     "titles": ("other",),

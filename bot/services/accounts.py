@@ -5,7 +5,7 @@ from bot.services import invitations
 from bot.services.planning import replan
 from bot.services.turn import Turn
 from bot.storage import sealed
-from bot.storage.queries import people, plans
+from bot.storage.queries import people, photos, plans
 from bot.storage.tables import Patient
 
 REMINDERS = "reminders"
@@ -16,8 +16,10 @@ _BEFORE, _STATE, _AGAIN = "before", "before_state", "again"
 
 async def unlink(turn: Turn, patient: Patient) -> None:
     """Let go of the patient's account; the patient can be invited again."""
-    consent = await people.active_consent(turn.session, patient.id or 0, REMINDERS)
-    if consent is not None:
+    for purpose in (REMINDERS, photos.PURPOSE):
+        consent = await people.active_consent(turn.session, patient.id or 0, purpose)
+        if consent is None:
+            continue
         # It was the yes of that account.
         consent.withdrawn_at = turn.now
         turn.session.add(consent)

@@ -225,8 +225,13 @@ async def say_level(
 
 
 async def session_values(turn: Turn, whole: Situation) -> dict[str, Any]:
-    """Return treatments and times of the recent sessions, as the patient would say them."""
+    """Return treatments and times of the recent sessions, as the patient would say them.
+
+    None before somebody has confirmed that the account is the patient's (design.md 8, decision 3).
+    """
     catalogue, language = turn.deps.catalogue, whole.patient.language
+    if whole.patient.confirmed_at is None:
+        return {"had": []}
     return {
         "had": [
             {

@@ -7,7 +7,7 @@ from bot.domain.states import Level, ReminderState, VisitState
 from bot.domain.triage import Trend
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import alerting, dispatch, later, reporting, reports, situation, words
+from bot.services import alerting, dispatch, later, photos, reporting, reports, situation, words
 from bot.services.deps import new_ref
 from bot.services.errors import StaleButton
 from bot.services.outbox import prove_delivered
@@ -194,8 +194,8 @@ async def _calm(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> No
     )
 
 
-async def _send_photo(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
-    await turn.tell_patient(whole.patient, "patient/photo_how")
+async def _send_photo(turn: Turn, _whole: Situation, _row: Reminder, _step: Step) -> None:
+    await photos.coach(turn)
 
 
 async def _show_times(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:

@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import icalendar
@@ -14,7 +15,7 @@ from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup
 from bot.domain.grouping import family
 from bot.outgoing import buttons
 from bot.outgoing.sender import Outgoing
-from bot.services import menus, own_data, trouble, words
+from bot.services import menus, own_data, photo_views, trouble, words
 from bot.services.deps import Deps
 from bot.services.situation import Situation
 from bot.storage import sealed
@@ -62,7 +63,11 @@ async def compose(
     html = "\n\n".join(part.html for part in parts)
     keyboard = _keyboard(deps, row, content)
     file, name = await _file(session, deps, row, content, clinic, now)
-    return Composed(_outgoing(row, html, keyboard, file, name), html, parts[-1].version)
+    outgoing = _outgoing(row, html, keyboard, file, name)
+    if pictures := content.get(photo_views.PICTURES):
+        make = partial(photo_views.laid_out, deps, pictures["task"], pictures["refs"])
+        outgoing = replace(outgoing, make=make, file_name="photos.jpg", protected=True)
+    return Composed(outgoing, html, parts[-1].version)
 
 
 async def _test_mark(session: AsyncSession, row: Message) -> str:
@@ -138,7 +143,7 @@ async def _file(
 ) -> tuple[bytes | None, str]:
     """Make the QR picture, the calendar file or a copy of a patient's data now; none is stored."""
     made = content.get("file", "")
-    if row.method == "photo":
+    if row.method == "photo" and made:
         picture = io.BytesIO()
         segno.make(made, error="m").save(picture, kind="png", scale=_QR_SCALE, border=4)
         return picture.getvalue(), "invitation.png"

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -358,8 +358,21 @@ class Delivery:
                 return math.inf
             return (taken.expires_at - self._deps.clock.now()).total_seconds()
 
-        outcome = await sender.deliver(self._bot, taken.outgoing, left_s)
+        outcome = await self._deliver(taken.outgoing, left_s)
         self._done.append((taken, outcome))
+
+    async def _deliver(self, outgoing: Outgoing, left_s: Callable[[], float]) -> Outcome:
+        """Make what is made only now, and send it; what cannot be made never goes."""
+        if outgoing.make is not None:
+            try:
+                outgoing = replace(outgoing, file=await outgoing.make(), make=None)
+            except Exception as error:
+                log.warning(
+                    "a picture could not be made",
+                    extra={"action": "picture_failed", "cause": type(error).__name__},
+                )
+                return sender.NeverWill(Reason.TEMPLATE_FAULT)
+        return await sender.deliver(self._bot, outgoing, left_s)
 
     async def _settle(self) -> None:
         """Record every result that came back, in one commit."""

@@ -9,6 +9,7 @@ from bot.clock import Clock
 from bot.outgoing.catalogue import Catalogue
 from bot.outgoing.texts import Texts
 from bot.storage.database import Database
+from bot.storage.photos import PhotoFiles
 
 
 @dataclass(slots=True)
@@ -18,11 +19,13 @@ class Bells:
     plans: asyncio.Event = field(default_factory=asyncio.Event)
     outbox: asyncio.Event = field(default_factory=asyncio.Event)
     inbox: asyncio.Event = field(default_factory=asyncio.Event)
+    photos: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ring(self) -> None:
-        """Wake the loops that plan and send."""
+        """Wake the loops that plan, send and fetch."""
         self.plans.set()
         self.outbox.set()
+        self.photos.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Deps:
     bells: Bells
     # What does not lie in the database: photos, the list of the erased.
     data_dir: Path
+    photos: PhotoFiles
 
 
 def new_ref() -> str:

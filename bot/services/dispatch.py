@@ -218,7 +218,7 @@ def standing(whole: Situation, rows: Sequence[Reminder], now: datetime) -> Stand
         patient=whole.patient.state,
         course=plan.course.state,
         paused=whole.patient.paused_until is not None
-        or whole.rests(now, courtesy=any(not _COURTESY.isdisjoint(step.kinds) for step in steps)),
+        or whole.rests(now, courtesy=lane_of(steps) is Lane.COURTESY),
         quiet=schedule.is_quiet(now, whole.zone, whole.quiet),
         condition=Reason.NEW_SESSION if superseded else condition,
     )
@@ -289,6 +289,8 @@ async def _message(session: AsyncSession, group: _Group, now: datetime) -> Messa
     lead, ref = steps[0], new_ref()
     asking = steps if grouping.is_late(rows[0].group_key) else [lead]
     keys = dict.fromkeys(key for step in asking for key in step.buttons)
+    if not (group.whole.clinic.photos_on and group.whole.patient.photo_requests):
+        keys.pop("send_photo", None)
     message = await outbox.to_patient(
         session,
         group.whole.patient,

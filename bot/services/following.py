@@ -12,7 +12,7 @@ from bot.domain.escalation import Act, Consequence, To
 from bot.domain.states import AlertState, Lane, Level, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import alerting, holding, reporting, situation
+from bot.services import alerting, holding, photos, reporting, situation
 from bot.services.apart import alone
 from bot.services.deps import Deps
 from bot.services.errors import StaleButton
@@ -122,7 +122,7 @@ async def patient_says(turn: Turn, ref: str, key: str) -> None:
         if alert.state is AlertState.OPEN:
             await alerting.push(turn, alert, patient, tuple(To), again=True)
     elif key == "send_photo_now":
-        await turn.tell_patient(patient, "patient/photo_how")
+        await photos.coach(turn)
     elif key in _NOTED:
         rows = [reporting.wrong_row()]
         await turn.tell_patient(patient, "patient/noted_help", rows=rows)

@@ -92,9 +92,11 @@ async def to_practitioner(
     method: str = "",
     follows_id: int | None = None,
     report: str | None = None,
+    pictures: Mapping[str, Any] | None = None,
 ) -> Message | None:
     """Queue a message for a practitioner, or an edit of their screen ``edits``.
 
+    ``pictures`` names photos that are laid out as one picture when it is sent.
     Nothing is queued for somebody who has not opened their link yet; then nothing is returned.
     """
     if practitioner.telegram_id is None:
@@ -118,7 +120,7 @@ async def to_practitioner(
         # What a patient reports is not dropped for being old; a screen is.
         expires_at=None if lane is Lane.DANGER or report else (due_at or now) + REPLY_LIFE,
     )
-    return await _add(session, row, values, rows, menu=menu, file=file)
+    return await _add(session, row, values, rows, menu=menu, file=file, pictures=pictures)
 
 
 async def relay(
@@ -210,6 +212,7 @@ async def _add(
     menu: str = "",
     file: str = "",
     also: Sequence[str] = (),
+    pictures: Mapping[str, Any] | None = None,
     flush: bool = True,
 ) -> Message:
     content: dict[str, Any] = {
@@ -218,6 +221,7 @@ async def _add(
         "menu": menu,
         "file": file,
         "also": list(also),
+        "pictures": dict(pictures or {}),
     }
     sealed.write(session, row, {key: value for key, value in content.items() if value})
     session.add(row)

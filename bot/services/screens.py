@@ -9,7 +9,7 @@ from bot.services import actions, enrolling, invitations, menus, pausing, previe
 from bot.services.errors import StaleButton
 from bot.services.situation import Situation
 from bot.services.turn import Turn
-from bot.storage.queries import people
+from bot.storage.queries import people, photos
 from bot.storage.tables import Reminder
 
 # What a screen lists at most: more would not fit into one message.
@@ -101,7 +101,10 @@ async def show_card(turn: Turn, ref: str) -> None:
     await turn.await_text("")
     whole = await situation.read(turn.session, patient.id or 0)
     await turn.screen(
-        "practitioner/card", _card_values(turn, whole), _card_rows(whole), patient=patient
+        "practitioner/card",
+        _card_values(turn, whole),
+        _card_rows(whole, photos=bool(await photos.stored_of(turn.session, patient.id or 0))),
+        patient=patient,
     )
 
 
@@ -148,7 +151,7 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
     }
 
 
-def _card_rows(whole: Situation) -> list[list[Button]]:
+def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:
     patient = whole.patient
 
     def button(label: str, action: str, *values: str) -> Button:
@@ -168,6 +171,8 @@ def _card_rows(whole: Situation) -> list[list[Button]]:
     elif whole.courses:
         rows.append([button("session_done", "session"), button("session_done_at", "sessionat")])
     rows.append([button("see_plan", "plan"), button("what_was_sent", "sent")])
+    if photos:
+        rows.append([button("see_photos", "photos")])
     if patient.paused_until is not None:
         rows.append([button("resume_plan", "presume"), button("stop_plan", "pstop")])
     elif patient.state is PatientState.ACTIVE and active:

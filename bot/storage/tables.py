@@ -460,9 +460,12 @@ class Question(SQLModel, table=True):
 
 
 class Photo(SQLModel, table=True):
-    """A picture of a patient; the file is encrypted in ``DATA_DIR``, ``sealed`` says which."""
+    """A picture of a patient; its file is named by ``ref``, ``sealed`` says how it is fetched."""
 
-    __table_args__ = (_where("photo_to_fetch", "received_at", "state = 'waiting'"),)
+    __table_args__ = (
+        _where("photo_to_fetch", "received_at", "state = 'waiting'"),
+        _where("photo_to_delete", "stored_at", "state = 'stored'"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     ref: str = Field(unique=True)

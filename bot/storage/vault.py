@@ -31,22 +31,29 @@ class Vault:
 
     def seal(self, values: Mapping[str, Any], *, table: str, ref: str) -> bytes:
         """Return ``values`` encrypted, readable again only under the same table and reference."""
-        nonce = os.urandom(_NONCE_BYTES)
         plain = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+        return self.seal_bytes(plain, table=table, ref=ref)
+
+    def seal_bytes(self, plain: bytes, *, table: str, ref: str) -> bytes:
+        """The same of bytes, such as a picture."""
+        nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._ciphers[0].encrypt(nonce, plain, f"{table}:{ref}".encode())
 
     def open(self, sealed: bytes | None, *, table: str, ref: str) -> dict[str, Any]:
         """Return what was sealed, empty for an empty column; raises ``VaultError``."""
         if not sealed:
             return {}
+        opened: dict[str, Any] = json.loads(self.open_bytes(sealed, table=table, ref=ref))
+        return opened
+
+    def open_bytes(self, sealed: bytes, *, table: str, ref: str) -> bytes:
+        """Return the bytes that were sealed; raises ``VaultError``."""
         nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         for cipher in self._ciphers:
             try:
-                plain = cipher.decrypt(nonce, body, f"{table}:{ref}".encode())
+                return cipher.decrypt(nonce, body, f"{table}:{ref}".encode())
             except InvalidTag:
                 continue
-            opened: dict[str, Any] = json.loads(plain)
-            return opened
         raise VaultError(
             "the key file does not open this database; put back the one that init made for it"
         )

@@ -48,7 +48,7 @@ WORDS = {
 # What a patient of a large clinic reads besides, all at once.
 ALSO = {
     "Write your question here": "patient/ask_open",
-    "Stand near a window": "patient/photo_how",
+    "I keep no photos of you": "patient/photo_declined",
     "Do you want them again": "patient/resume_ask",
     "want to change your visit": "patient/change_wanted",
     "want to stop the reminders": "patient/stop_ask",

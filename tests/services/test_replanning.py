@@ -44,6 +44,7 @@ from bot.services.typed_dates import MomentTyped
 from bot.settings import Settings
 from bot.storage import database, schema
 from bot.storage.database import Database
+from bot.storage.photos import PhotoFiles
 from bot.storage.queries import falling_due, outbox, vitals
 from bot.storage.tables import Patient, Practitioner, Reminder, Visit
 from bot.storage.vault import Vault
@@ -307,8 +308,10 @@ class Opening:
         await deps.database.close()
 
     def _deps(self, url: str, clock: PushedClock) -> Deps:
-        opened = Database(url, Vault([bytes(32)]))
-        return Deps(opened, self.catalogue, self.texts, clock, Bells(), self.folder)
+        keys = Vault([bytes(32)])
+        files = PhotoFiles(self.folder / "photos", keys)
+        opened = Database(url, keys)
+        return Deps(opened, self.catalogue, self.texts, clock, Bells(), self.folder, files)
 
 
 @pytest.fixture

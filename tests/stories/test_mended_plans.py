@@ -32,6 +32,8 @@ async def test_a_step_that_may_have_arrived_keeps_its_buttons_when_the_plan_chan
         await replan(session, patient.id or 0, clinic.now)
     await clinic.ana.taps("Yes, I have one", first)
     assert "out of date" not in clinic.ana.last_message
+    await clinic.ana.taps("Pain, skin or weakness")
+    await clinic.ana.taps("Hot and spreading")
     assert len(await clinic.rows("SELECT * FROM v_alert")) == 1
     await clinic.forward(minutes=10)
     assert sum("day 1 check" in heard for heard in clinic.ana.heard) == 1

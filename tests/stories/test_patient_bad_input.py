@@ -67,15 +67,23 @@ async def test_two_taps_on_one_button_are_one_answer(clinic: Clinic) -> None:
     await ana.person.taps("Not sure", check)
     await ana.taps("Not sure", check)
     assert len(ana.news()) == 1
-    assert len(nour.news()) == 1
     assert ana.toast() == "Ticked off"
-    # Another answer is another answer, and later the same one counts again.
-    await ana.taps("Yes, I have one", check)
-    assert "Call Lumen Clinic now" in ana.last_message
+    # Another answer is another answer, and ends the report before it as it stands.
     await clinic.forward(minutes=1)
     await ana.taps("Yes, I have one", check)
-    alerts = await clinic.rows("SELECT * FROM v_alert WHERE level = 'urgent'")
-    assert len(alerts) == 2
+    assert sum(said.startswith("Call 112 now if you cannot") for said in ana.news()) == 1
+    (alert,) = await clinic.rows("SELECT * FROM v_alert")
+    assert alert["level"] == "tell_clinic"
+    await ana.taps("Pain, skin or weakness", ana.find("Call 112 now if you cannot"))
+    # One finger, twice: what is urgent rings once.
+    await ana.person.taps("Hot and spreading")
+    await ana.taps("Hot and spreading", ana.find("Which one?"))
+    assert len(await clinic.rows("SELECT * FROM v_alert WHERE level = 'urgent'")) == 1
+    assert len([said for said in nour.news() if said.startswith("URGENT")]) == 1
+    # Later the same one counts again.
+    await clinic.forward(minutes=1)
+    await ana.taps("Yes, I have one", check)
+    await ana.taps("My sight")
     assert len(await clinic.rows("SELECT * FROM v_alert")) == 3
 
 
@@ -94,7 +102,9 @@ async def test_an_old_button_still_reaches_a_person_weeks_later(clinic: Clinic) 
     assert [each.startswith(STALE) for each in said] == [True, True]
     assert "Your next message comes on Tue 2 June." in said[1]
     await ana.taps("Yes, I have one", check)
-    assert "Call Lumen Clinic now on +49 30 5550 100." in ana.last_message
+    await ana.taps("Pain, skin or weakness")
+    await ana.taps("Hot and spreading")
+    assert "Call Lumen Clinic now on +49 30 5550 100." in ana.heard[-2]
     assert nour.news()[0].startswith("URGENT: Ana\nMesotherapy, face, day 71.")
     # An account that left, or never was a patient, is shown the numbers at least.
     await ben.says("hello")

@@ -93,7 +93,7 @@ async def test_nobody_is_left_and_the_patient_reads_to_call(
     with caplog.at_level(logging.ERROR):
         await ana.does(ana.person.sends_photo, PNG, "is this all right?")
     # The bot found out only by trying; the heading and its photo are one report.
-    passed, call = ana.news()
+    passed, call, _asked = ana.news()
     assert passed.startswith("Thank you. I have passed your photo")
     assert call.startswith("Lumen: please phone us.")
     assert NOBODY in call

@@ -29,7 +29,9 @@ async def test_everything_a_patient_sends_reaches_a_person(clinic: Clinic) -> No
     assert nour.news() == [f"{NAME} sent a message:\nis this <normal> & ok?"]
 
     await ana.does(phone.sends_photo, PNG, "look at <this>")
-    assert "I have passed your photo to Lumen Clinic." in answer(ana)
+    passed, asked = ana.news()
+    assert "I have passed your photo to Lumen Clinic." in passed
+    assert "Do you agree?" in asked
     told, copy = nour.news()
     assert told == f"{NAME} sent a photo:\nlook at <this>\nIt follows below."
     assert copy == "look at <this>"

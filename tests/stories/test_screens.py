@@ -7,6 +7,7 @@ from bot.domain.states import VisitState
 from bot.services.deps import new_ref
 from bot.services.planning import replan
 from bot.storage import sealed
+from bot.storage.queries import versions
 from bot.storage.tables import Course, Patient, Visit
 from tests.cast import BERLIN, Clinic
 from tests.stories.test_visits import book, card_of
@@ -294,8 +295,14 @@ async def test_two_courses_share_the_caps_and_the_stricter_limit(clinic: Clinic)
     await clinic.enroll(ana)
     # A second treatment of the same patient, a day later.
     async with database.write() as session:
+        approved = await versions.approved_protocols(session, 1)
+        face = next(row for row in approved if row.name == "mesotherapy-face")
         course = Course(
-            ref=new_ref(), clinic_id=1, patient_id=1, protocol_version_id=1, created_at=clinic.now
+            ref=new_ref(),
+            clinic_id=1,
+            patient_id=1,
+            protocol_version_id=face.id or 0,
+            created_at=clinic.now,
         )
         session.add(course)
         await session.flush()

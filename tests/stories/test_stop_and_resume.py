@@ -71,6 +71,7 @@ async def test_after_stop_nothing_more_comes_but_help_does(clinic: Clinic) -> No
     await ana.reports_danger()
     assert "Call Lumen Clinic now on +49 30 5550 100." in ana.heard[-2]
     assert nour.news()[-1].startswith("URGENT: Ana")
+    await nour.taps("I am on it")
     await ana.says("my skin is dry")
     assert "The phone is +49 30 5550 100." in ana.last_message
     assert "my skin is dry" in nour.news()[-1]

@@ -53,6 +53,7 @@ _PARTIAL = {
     "report_due": ("report", "due_at", "due_at IS NOT NULL"),
     "alert_due": ("alert", "due_at", "due_at IS NOT NULL"),
     "photo_to_fetch": ("photo", "received_at", "state = 'waiting'"),
+    "photo_to_delete": ("photo", "stored_at", "state = 'stored'"),
 }
 
 

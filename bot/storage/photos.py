@@ -1,0 +1,73 @@
+"""The photo files: one encrypted file a photo in the data folder, named by its row's reference."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from bot.storage.vault import Vault
+
+_TABLE = "photo-file"
+_ENDING = ".photo"
+_UNFINISHED = ".part"
+
+
+class PhotoFiles:
+    """The folder of the photos; what lies there opens only with the key and under its own name."""
+
+    def __init__(self, folder: Path, vault: Vault) -> None:
+        """Use ``folder``, which is made with the first photo."""
+        self._folder = folder
+        self._vault = vault
+
+    def put(self, ref: str, picture: bytes) -> None:
+        """Have the picture on the disk, whole or not at all, readable to this account alone."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._path(ref)
+        part = path.with_suffix(_UNFINISHED)
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(self._vault.seal_bytes(picture, table=_TABLE, ref=ref))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        self._sync()
+
+    def read(self, ref: str) -> bytes | None:
+        """Return the picture, or nothing when its file is gone; raises ``VaultError``."""
+        try:
+            kept = self._path(ref).read_bytes()
+        except FileNotFoundError:
+            return None
+        return self._vault.open_bytes(kept, table=_TABLE, ref=ref)
+
+    def remove(self, ref: str) -> None:
+        """Have no file of that photo."""
+        self._path(ref).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            self._sync()
+
+    def kept(self) -> set[str]:
+        """Return the references of all photos that have a file."""
+        return {path.stem for path in self._folder.glob(f"*{_ENDING}")}
+
+    def clear_unfinished(self) -> None:
+        """Remove what a kill left half written; nothing may be being written meanwhile."""
+        for path in self._folder.glob(f"*{_UNFINISHED}"):
+            path.unlink(missing_ok=True)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder exists: without it nothing can be said of any photo."""
+        return self._folder.is_dir()
+
+    def _path(self, ref: str) -> Path:
+        return self._folder / f"{ref}{_ENDING}"
+
+    def _sync(self) -> None:
+        # The name is on the disk only when its folder is.
+        handle = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,1 @@
+"""Pictures made by the tests, and what becomes of them."""
