@@ -75,6 +75,9 @@ async def test_a_whole_enrollment_leaves_nothing_of_a_person_in_the_log(
     code = nour.link.partition("start=")[2]
     await zelda.says("My left cheek feels xylophonic today")
     await zelda.taps("Something is wrong", zelda.find("your care card"))
+    await zelda.taps("Something milder")
+    await zelda.taps("Cold sore")
+    await zelda.taps("Done")
     await zelda.opens("https://t.me/aftercare_demo_bot?start=a-code-that-was-typed-wrong")
     await nour.says("/enroll Zeldaname nosuchprotocol")
     await zelda.does(zelda.person.blocks)
@@ -85,6 +88,7 @@ async def test_a_whole_enrollment_leaves_nothing_of_a_person_in_the_log(
     assert [line["action"] for line in said].count("delivered") > 10
     for private in [
         *("Zelda", "zelda_account", "Nour", "nour_lumen", "xylophonic", "cheek", "nosuchprotocol"),
+        *("cold_sore", "cold sore"),
         *(code, "a-code-that-was-typed-wrong", clinic.telegram_bot.token, "care card"),
         str(zelda.person.id),
         str(nour.person.id),

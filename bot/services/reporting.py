@@ -235,14 +235,9 @@ async def _show_list(
     ]
     rows.append([Button(label=DONE, data=_data(report, DONE))])
     picked = [sign for sign in GROUPS[group] if sign in said.answers]
-    await turn.tell_patient(
-        patient,
-        _LISTS[group],
-        {"picked": [catalogue.label(language, "signs", sign) for sign in picked]},
-        rows,
-        lane=Lane.DANGER,
-        in_place=edit,
-    )
+    values = {"picked": [catalogue.label(language, "signs", sign) for sign in picked]}
+    show = turn.own_screen if edit else turn.tell_patient
+    await show(patient, _LISTS[group], values, rows, lane=Lane.DANGER)
 
 
 async def _sign(turn: Turn, patient: Patient, report: Report, said: _Said, key: str) -> None:

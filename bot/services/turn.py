@@ -97,12 +97,8 @@ class Turn:
         menu: str = "",
         visit_id: int | None = None,
         file: str = "",
-        in_place: bool = False,
     ) -> Message | None:
-        """Queue a message for a patient; nothing for one who has not opened the link.
-
-        ``in_place`` it takes the place of the message whose button was tapped.
-        """
+        """Queue a message for a patient; nothing for one who has not opened the link."""
         if patient.telegram_id is None:
             return None
         return await outbox.to_patient(
@@ -116,7 +112,6 @@ class Turn:
             menu=menu,
             visit_id=visit_id,
             file=file,
-            edits=self.message_id if in_place and self.tapped else None,
         )
 
     async def tell(
@@ -179,6 +174,8 @@ class Turn:
         template: str,
         values: Mapping[str, Any] | None = None,
         rows: Rows = (),
+        *,
+        lane: Lane = Lane.REPLY,
     ) -> None:
         """Show the asking patient a screen of theirs: in place of the one tapped, else anew."""
         await outbox.to_patient(
@@ -188,6 +185,7 @@ class Turn:
             self.now,
             values=values,
             rows=rows,
+            lane=lane,
             edits=self.message_id if self.tapped else None,
         )
 

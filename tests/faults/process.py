@@ -43,7 +43,7 @@ WORDS = {
     "your care card": "steps/mesotherapy-face/card",
     "when to get help": "steps/warning-card",
     "ticked it off": "patient/got_it",
-    "sent them an alert": "patient/urgent",
+    "please do not wait for us": "patient/seek_care",
 }
 # What a patient of a large clinic reads besides, all at once.
 ALSO = {
@@ -256,7 +256,9 @@ async def fill(story: Story, patients: int, also: Collection[str] = ()) -> None:
             for template in ("patient/got_it", *also) if number % 3 else ():
                 await outbox.to_patient(session, patient, template, now)
             if number % 10 == 1:
-                await outbox.to_patient(session, patient, "patient/urgent", now, lane=Lane.DANGER)
+                await outbox.to_patient(
+                    session, patient, "patient/seek_care", now, lane=Lane.DANGER
+                )
 
 
 def template_of(message: Shown) -> str | None:

@@ -38,7 +38,7 @@ from bot.demo.telegram import LocalTelegram
 from bot.domain.states import MessageState, ReminderState
 from bot.rehearsal import Rehearsal, demo_clinic, local_settings
 from bot.storage.queries import vitals
-from bot.storage.tables import Alert, Consent, Message, Patient, Reminder, Update
+from bot.storage.tables import Alert, Consent, Message, Patient, Reminder, Report, Update
 from tests.cast import Actor, Clinic
 from tests.conftest import LONG_S, START
 from tests.faults.record import proved
@@ -179,8 +179,8 @@ class Life:
         known = await self.clinic.member(self.patients[name])
         await self.patients[name].says("Something is wrong")
         async with self.clinic.rehearsal.app.deps.database.read() as session:
-            alerts = (await session.exec(select(Alert.opened_at))).all()
-        assert not known or any(at >= pressed_at - SAME_TAP for at in alerts), "no alert"
+            reports = (await session.exec(select(Report.opened_at))).all()
+        assert not known or any(at >= pressed_at - SAME_TAP for at in reports), "no report"
 
     async def check(self) -> None:
         """What must hold after every step."""

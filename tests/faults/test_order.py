@@ -143,7 +143,7 @@ async def test_the_second_bubble_waits_for_the_first(sending: Post, trouble: str
 async def test_answers_of_a_chat_keep_their_order(sending: Post) -> None:
     ana, patient = await sending.patient("Ana")
     ben, other = await sending.patient("Ben")
-    wanted = ["patient/refused", "patient/got_it", "patient/urgent", "patient/ask_open"]
+    wanted = ["patient/refused", "patient/got_it", "patient/seek_care", "patient/ask_open"]
 
     async def asked(who: Patient) -> list[Message]:
         return [await sending.queue(who, Lane.REPLY, template=each) for each in wanted]

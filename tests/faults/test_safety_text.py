@@ -35,6 +35,8 @@ SHAKEN = {"inbox_failed", "outbox_failed", "job_failed"}
 RECORDS = "SELECT * FROM v_message WHERE template = 'patient/not_saved'"
 
 # One database is enough where only the words, the rule or SQLite's own faults matter.
+# Whoever says no more after "Something is wrong" is asked for by then.
+HALF_WAY = {"minutes": 3, "seconds": 1}
 SQLITE = pytest.mark.parametrize("database_url", [""], ids=["sqlite"])
 
 
@@ -128,16 +130,17 @@ async def test_a_report_is_answered_at_once_and_reaches_the_clinic_later(
         assert len(story.rehearsal.telegram.updates.waiting) == 3
     await story.settle()
 
+    await story.forward(**HALF_WAY)
     # The report is handled as any other, once; the plan was late, and is there.
     assert len(await story.rows("SELECT * FROM v_alert")) == 1
     (alert,) = nour.news()
     assert alert.startswith("URGENT: Ana Secret")
-    assert "I am telling Nour now." in ana.news()[-1]
+    assert ana.find("A person needs to look at this now.")
     assert len(ben.news()) == 1
     assert told(ana) == 1
     (row,) = await story.rows(RECORDS)
     (patient,) = await story.rows(
-        "SELECT DISTINCT patient_ref FROM v_message WHERE template = 'patient/emergency_numbers'"
+        "SELECT DISTINCT patient_ref FROM v_message WHERE template = 'patient/pick'"
     )
     assert row["telegram_message_id"] == ana.find(NOT_SAVED).id
     assert (row["state"], row["lane"], row["attempts"]) == ("sent", "danger", 1)
@@ -174,8 +177,29 @@ async def test_danger_is_known_by_every_sign_of_it_and_by_no_other(story: Clinic
     await story.settle()
     assert [told(person) for person in (ana, ben, cleo, dora, emma, nour)] == [1, 1, 1, 1, 0, 0]
     assert len(await story.rows(RECORDS)) == 4
+    await story.forward(**HALF_WAY)
     assert len(await story.rows("SELECT * FROM v_alert")) == 2
-    assert "A person needs to look at this now." in ana.last_message
+    assert ana.find("A person needs to look at this now.")
+
+
+@SQLITE
+async def test_the_keys_of_a_report_are_danger_and_its_milder_ones_are_not(story: Clinic) -> None:
+    ana, ben, nour = story.ana, story.ben, story.nour
+    await story.enroll(ana)
+    await story.enroll(ben, "Ben")
+    await ana.presses("Something is wrong")
+    await ben.presses("Something is wrong")
+    nour.news()
+    with locked(story.rehearsal.app.deps.database):
+        await ana.person.taps("Faint, chest, weak side")
+        await ben.person.taps("Something milder")
+        await ana.person.hears(NOT_SAVED)
+        await looked_at(story)
+        assert (told(ana), told(ben)) == (1, 0)
+    await story.settle()
+    # What was tapped counts as soon as it is stored.
+    assert nour.news()[0].startswith("EMERGENCY: Ana")
+    assert ana.find("Call 112 now. Do not wait for a reply here.")
 
 
 @SQLITE
@@ -252,6 +276,7 @@ async def test_a_full_database_holds_no_safety_text_back(story: Clinic) -> None:
     assert told(ana) == 1
     assert told(ben) == 0
     assert [row["state"] for row in await story.rows(RECORDS)] == ["sent"]
+    await story.forward(**HALF_WAY)
     assert len(await story.rows("SELECT * FROM v_alert")) == 1
 
 
@@ -311,8 +336,9 @@ async def test_a_database_that_takes_nothing_leaves_the_bot_up_and_says_so(
         assert len(ana.news()) == 1
     await story.settle()
     assert running_.signs().trouble is None
+    await story.forward(**HALF_WAY)
     assert len(await story.rows("SELECT * FROM v_alert")) == 1
-    assert "I am telling Nour now." in ana.last_message
+    assert ana.find("A person needs to look at this now.")
 
 
 @SQLITE
@@ -339,8 +365,9 @@ async def test_a_database_that_was_replaced_takes_nothing_until_it_is_put_back(
     await until(lambda: "database_back" in actions(caplog))
     await story.settle()
     assert app_.signs().trouble is None
+    await story.forward(**HALF_WAY)
     assert len(await story.rows("SELECT * FROM v_alert")) == 1
-    assert "I am telling Nour now." in ana.last_message
+    assert ana.find("A person needs to look at this now.")
     (said,) = [each for each in caplog.records if each.__dict__.get("action") == "database_lost"]
     assert (said.levelname, "put the file back" in said.__dict__["cause"]) == ("ERROR", True)
 
@@ -375,14 +402,16 @@ async def test_a_report_by_webhook_is_answered_at_once_too(
                 await ana.hears(NOT_SAVED)
                 # Not taken before it is stored: Telegram still keeps it.
                 assert len(telegram.updates.waiting) == 1
-            await nour.hears("URGENT: Ana")
-            await ana.hears("I am telling Nour now.")
+            await ana.hears("What is it?")
+            await ana.taps("My sight")
+            await nour.hears("EMERGENCY: Ana")
+            await ana.hears("Call 112 now. Do not wait for a reply here.")
             await telegram.wait_for(lambda: not telegram.updates.waiting)
             await until(lambda: bot.safety.idle)
             async with bot.deps.database.read() as session:
                 rows = await session.exec(text(RECORDS))  # type: ignore[call-overload] # plain SQL
                 assert [row.state for row in rows] == ["sent"]
     assert sum(NOT_SAVED in message.text for message in ana.received) == 1
-    assert sum("URGENT: Ana" in message.text for message in nour.received) == 1
+    assert sum("EMERGENCY: Ana" in message.text for message in nour.received) == 1
     assert {line.split()[0] for line in failures} <= SHAKEN
     failures.clear()

@@ -245,7 +245,7 @@ async def test_edits_are_repeated_freely_and_never_lose_their_words(sending: Pos
     await sending.pump()
     screen = ana.last_message
     faults.drop("editMessageText", times=2, delivered=True)
-    first = await sending.edit(patient, "patient/urgent", screen.id)
+    first = await sending.edit(patient, "patient/seek_care", screen.id)
     await sending.pump()
     await sending.after(2)
     # The second and third try find the words there already: that is success.

@@ -50,7 +50,7 @@ async def test_a_patient_who_cannot_be_read_holds_up_nobody_else(
     async with sending.deps.database.write() as session:
         fresh = await people.patient(session, ben.id or 0)
         danger = await outbox.to_patient(
-            session, fresh, "patient/urgent", sending.clock.now(), lane=Lane.DANGER
+            session, fresh, "patient/seek_care", sending.clock.now(), lane=Lane.DANGER
         )
     await sending.after(1)
     assert (await sending.states(danger))[0] is MessageState.SENT

@@ -168,7 +168,7 @@ class Post:
                 assert message is not None
                 assert message.lane is lane
                 return message
-            template = "patient/urgent" if lane is Lane.DANGER else "patient/got_it"
+            template = "patient/seek_care" if lane is Lane.DANGER else "patient/got_it"
             options = {"lane": lane, **options}
             return await outbox.to_patient(
                 session, fresh, options.pop("template", template), now, **options

@@ -30,6 +30,9 @@ async def test_no_name_no_word_and_no_link_is_readable_in_the_database(both: Cli
     await zelda.says("My left cheek feels xylophonic today")
     assert "xylophonic" in nour.last_message
     await zelda.taps("Something is wrong", zelda.find("your care card"))
+    await zelda.taps("Something milder")
+    await zelda.taps("Cold sore")
+    await zelda.taps("Done")
     await nour.says("/enroll Quentinname mesotherapy-face")
     unused = nour.link.partition("start=")[2]
     # Half a conversation: the name typed so far waits in a row of its own.
@@ -41,7 +44,7 @@ async def test_no_name_no_word_and_no_link_is_readable_in_the_database(both: Cli
     assert unused != code
     for secret in [
         *("Zeldaname", "Quentinname", "Walburganame", "Zeldafirst", "zelda_account", "nour_lumen"),
-        *("Nour", "xylophonic", "your care card"),
+        *("Nour", "xylophonic", "your care card", "cold_sore", "a cold sore"),
         *(code, unused, both.rehearsal.lead_link.partition("start=")[2]),
         both.telegram_bot.token,
     ]:

@@ -62,6 +62,8 @@ async def test_a_new_database_says_of_itself_what_a_monitor_asks(opened: Databas
 async def test_times_are_text_in_utc_and_states_are_small_words(both: Clinic) -> None:
     await both.enroll(both.ana)
     await both.ana.taps("Something is wrong", both.ana.find("your care card"))
+    await both.ana.taps("Pain, skin or weakness")
+    await both.ana.taps("Hot and spreading")
     (alert,) = await both.rows("SELECT * FROM v_alert")
     assert (alert["state"], alert["level"], alert["acked_by"]) == ("open", "urgent", None)
     await both.nour.taps("I am on it")
