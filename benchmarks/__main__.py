@@ -31,6 +31,7 @@ class Size:
     patients: int
     planned: int
     crowd: int
+    reports: int
 
     @property
     def method(self) -> str:
@@ -41,8 +42,8 @@ class Size:
         )
 
 
-FULL = Size(rounds=3, messages=500, patients=30, planned=100_000, crowd=10_000)
-QUICK = Size(rounds=1, messages=20, patients=1, planned=1_000, crowd=100)
+FULL = Size(rounds=3, messages=500, patients=30, planned=100_000, crowd=10_000, reports=100)
+QUICK = Size(rounds=1, messages=20, patients=1, planned=1_000, crowd=100, reports=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Bench:
             phoned = await patients.by_phones(self._new(), size.patients)
             planner = patients.planner(5)
             self._console.log(f"answers, also while {size.crowd:,} reminders leave")
-            idle, busy = await answers.while_it_leaves(self._new(), size.crowd)
+            idle, busy = await answers.while_it_leaves(self._new(), size.crowd, size.reports)
             quick = await stack.enter_async_context(processes.telegram("benchmarks.stub"))
             true = await stack.enter_async_context(
                 processes.telegram("benchmarks.simulator", str(size.messages))
@@ -211,8 +212,9 @@ def _answers(when: str, found: Answered, idle: Answered) -> list[Figure]:
         )
         for what, seconds, alone in (
             ("an answer to a menu key", found.answer, idle.answer),
-            ("the phone numbers after a report", found.numbers, idle.numbers),
-            ("the practitioner's alert", found.alert, idle.alert),
+            ('the phone numbers after "Something is wrong"', found.numbers, idle.numbers),
+            ("what to do now, after a sign of danger", found.advice, idle.advice),
+            ("the practitioner's alert, after a sign of danger", found.alert, idle.alert),
         )
     ]
 

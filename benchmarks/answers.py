@@ -2,38 +2,47 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from benchmarks import clinics, patients
 from bot import rehearsal
 from bot.clock import SystemClock
+from bot.demo.chats import Message
 from bot.demo.people import Person
 from bot.rehearsal import Rehearsal
-from bot.services import reports
+from bot.services import reporting
 
-# Fewer than the fuse lets a patient have in an hour, both halves and the joining together.
-_TIMES = 10
+# Fewer than the fuse lets a patient have in an hour, both halves and the joining together; what
+# is said about danger does not count.
+_MENUS = 10
 _UNDER_WAY = 30
 _PATIENCE_S = 120.0
 # A report that comes again at once is the same report.
-_LATER = reports.SAME_TAP + timedelta(seconds=1)
+_LATER = reporting.SAME_TAP + timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Seconds from a patient's finger: to a menu's answer, to the numbers, to the alert."""
+    """Seconds from a patient's finger.
+
+    To a menu's answer; from "Something is wrong" to the list under the phone numbers; from the tap
+    on a sign of danger to what to do now, and to the practitioner's alert.
+    """
 
     answer: list[float]
     numbers: list[float]
+    advice: list[float]
     alert: list[float]
 
 
-async def while_it_leaves(folder: Path, crowd: int) -> tuple[Answered, Answered]:
+async def while_it_leaves(folder: Path, crowd: int, reports: int) -> tuple[Answered, Answered]:
     """Return what a patient waits for alone, and while so many others' reminders leave.
 
-    At Telegram's pace, in one process with the local Telegram.
+    Reports so often in each half, at Telegram's pace, in one process with the local Telegram.
     """
     now = SystemClock().now()
     zone = clinics.midday_zone(now)
@@ -42,7 +51,7 @@ async def while_it_leaves(folder: Path, crowd: int) -> tuple[Answered, Answered]
         _,
     ):
         nour, ana = await patients.joined(whole)
-        idle = await _ask(whole, nour, ana)
+        idle = await _ask(whole, nour, ana, reports)
         first = whole.telegram.person("Crowd")
         for person in (first, *(whole.telegram.person("Crowd") for _ in range(crowd - 1))):
             person.started = person.chat_opened = True
@@ -53,26 +62,40 @@ async def while_it_leaves(folder: Path, crowd: int) -> tuple[Answered, Answered]
         async with asyncio.timeout(_PATIENCE_S):
             while len(whole.telegram.calls_of("sendMessage")) < sent + min(_UNDER_WAY, crowd):  # noqa: ASYNC110 - the bot is not told that anybody waits
                 await asyncio.sleep(0.05)
-        busy = await _ask(whole, nour, ana)
+        busy = await _ask(whole, nour, ana, reports)
     return idle, busy
 
 
-async def _ask(whole: Rehearsal, nour: Person, ana: Person) -> Answered:
-    found = Answered([], [], [])
-    menu = whole.app.deps.catalogue.label("en", "buttons", "limits_still_on")
-    for _ in range(_TIMES):
-        seen = ana.last_message
+async def _ask(whole: Rehearsal, nour: Person, ana: Person, reports: int) -> Answered:
+    found = Answered([], [], [], [])
+    english = partial(whole.app.deps.catalogue.label, "en")
+    menu, wrong = english("buttons", "limits_still_on"), english("buttons", "something_wrong")
+    sign, mine = english("buttons", "group_breathing"), english("buttons", "i_am_on_it")
+    called, seen = english("buttons", "i_have_called"), english("buttons", "close_report")
+    for _ in range(min(_MENUS, reports)):
+        last = ana.last_message
         began = time.perf_counter()
         await ana.presses(menu)
-        await ana.hears(lambda _: True, after=seen, within=_PATIENCE_S)
+        await ana.hears(lambda _: True, after=last, within=_PATIENCE_S)
         found.answer.append(time.perf_counter() - began)
-
-        seen, alerted = ana.last_message, nour.last_message
+    for _ in range(reports):
+        last, alerted = ana.last_message, nour.last_message
         began = time.perf_counter()
-        await ana.says("/wrong")
-        await ana.hears(lambda _: True, after=seen, within=_PATIENCE_S)
+        await ana.presses(wrong)
+        signs = await ana.hears(_with(sign), after=last, within=_PATIENCE_S)
         found.numbers.append(time.perf_counter() - began)
-        await nour.hears(lambda _: True, after=alerted, within=_PATIENCE_S)
+        began = time.perf_counter()
+        await ana.taps(sign, signs)
+        await ana.hears(_with(called), after=signs, within=_PATIENCE_S)
+        found.advice.append(time.perf_counter() - began)
+        alert = await nour.hears(_with(mine), after=alerted, within=_PATIENCE_S)
         found.alert.append(time.perf_counter() - began)
+        # Taken, so that it is not repeated among those to come.
+        await nour.taps(mine, alert)
+        await nour.hears(_with(seen), after=alert, within=_PATIENCE_S)
         whole.clock.push(_LATER)
     return found
+
+
+def _with(label: str) -> Callable[[Message], bool]:
+    return lambda message: label in message.labels

@@ -44,7 +44,7 @@ def figure(
     return Figure(
         what,
         f"{_number(statistics.median(shown))}{unit}",
-        f"{_number(shown[0])} to {_number(percentile(shown, 0.95))}",
+        f"{_number(shown[0])} to {_number(percentile(shown, 0.99))}",
         _number(statistics.median(ratios)),
     )
 
@@ -65,7 +65,7 @@ def show(parts: Sequence[Part], console: Console) -> None:
     for part in parts:
         table = Table(title=part.title, title_justify="left", expand=True)
         table.add_column("what", ratio=1)
-        for heading in ("median", "lowest to 95 %", part.ratio):
+        for heading in ("median", "lowest to 99 %", part.ratio):
             table.add_column(heading, justify="right", max_width=18)
         for each in part.figures:
             table.add_row(each.what, each.median, each.spread, f"[bold]{each.ratio}[/bold]")
@@ -92,7 +92,7 @@ def _markdown(part: Part) -> str:
     lines = [
         f"### {part.title}",
         "",
-        f"| what | median | lowest to 95 % | {part.ratio} |",
+        f"| what | median | lowest to 99 % | {part.ratio} |",
         "|---|---:|---:|---:|",
     ]
     lines += [

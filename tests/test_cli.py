@@ -30,7 +30,7 @@ from bot.storage import schema
 from tests.cast import Clinic
 
 COMMANDS = (
-    *("init", "invite-lead", "run", "demo", "check", "preview"),
+    *("init", "invite-lead", "run", "demo", "check", "preview", "triage"),
     *("backup", "restore", "release", "migrate", "doctor", "stats"),
 )
 LINK = re.compile(r"https://t\.me/aftercare_demo_bot\?start=[A-Za-z0-9_-]{32}")

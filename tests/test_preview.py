@@ -100,7 +100,7 @@ def text(plan: dict[str, Any], name: str) -> str:
 def test_every_step_once_with_its_times_across_the_change_of_clocks(says: Says) -> None:
     plan = planned(says)
     assert list(plan) == ["protocol", "version", "timezone", "language", "steps", "limits"]
-    assert (plan["protocol"], plan["version"]) == ("mesotherapy-face", 1)
+    assert (plan["protocol"], plan["version"]) == ("mesotherapy-face", 2)
     assert (plan["timezone"], plan["language"]) == ("Europe/Berlin", "en")
     undated = dict.fromkeys((*BOOKING, *NEXT_VISIT), UNDATED)
     assert times(plan) == DATED | undated

@@ -121,7 +121,13 @@ def next_reminder(situation: Situation, now: datetime) -> Reminder | None:
         and row.outlook is None
         and row.due_at is not None
         and row.due_at > now
-        and (row.safety or row.due_at >= (situation.patient.paused_until or now))
+        and (
+            row.safety
+            or (
+                row.due_at >= (situation.patient.paused_until or now)
+                and not situation.rests(row.due_at, courtesy=False)
+            )
+        )
     )
     return min(coming, key=lambda row: row.due_at or now, default=None)
 

@@ -251,7 +251,7 @@ async def test_edits_are_repeated_freely_and_never_lose_their_words(sending: Pos
     # The second and third try find the words there already: that is success.
     assert await sending.states(first) == (SENT, 3, 2)
     assert len(ana.received) == 1
-    assert "A person needs to look at this" in screen.text
+    assert "please do not wait for us" in screen.text
     before = screen.text
 
     # An older edit that comes back late does not overwrite a newer one.

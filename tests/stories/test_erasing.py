@@ -42,6 +42,7 @@ async def life(clinic: Clinic, ana: Actor) -> None:
     await ana.says(WORDS)
     await ana.does(ana.person.sends_photo, PNG, WORDS)
     await ana.presses("Ask the clinic")
+    await ana.reports_danger()
     await nour.presses("Today")
     await nour.says("/patients")
 
@@ -81,10 +82,10 @@ async def test_after_two_taps_nothing_is_left_of_her(both: Clinic) -> None:
     assert WORDS in unsealed
     nour.news()
     await ana.says("/erase")
-    assert ana.last_message == ASKED
+    assert ana.last_message == f"{OPEN}\n\n{ASKED}"
     assert ana.buttons == ["Erase my data", "Keep my data", "Something is wrong"]
     await ana.taps("Erase my data")
-    assert ana.last_message == (
+    assert ana.last_message.endswith(
         "Do you want to erase it all? Your reminders end. No more safety checks come."
     )
     assert ana.buttons == ["Erase for ever", "Keep my data", "Something is wrong"]
@@ -144,6 +145,11 @@ async def test_with_an_open_report_she_is_told_to_call_and_it_is_still_done(
     nour, ana = clinic.nour, clinic.ana
     await clinic.enroll(ana)
     await ana.presses("Something is wrong")
+    # Begun is open, also before anything was picked.
+    await ana.says("/erase")
+    assert ana.last_message == f"{OPEN}\n\n{ASKED}"
+    await ana.taps("Keep my data")
+    await ana.reports_danger()
     nour.news()
     await ana.says("/erase")
     assert ana.last_message == f"{OPEN}\n\n{ASKED}"

@@ -8,6 +8,7 @@ from tests.stories.test_visits import card_of
 OF_THE_PLAN = re.compile(
     r"mesotherapy|skin|gym|sauna|limit|alcohol|sunscreen|treatment|session|day 1|March", re.I
 )
+THE_TREATMENT = re.compile(r"mesotherapy|gym|sauna|alcohol|treatment|session", re.I)
 BAD_LINK = (
     "This link does not work. Please ask your clinic for a new one.\n"
     "Questions? Call +49 30 5550 100.\n"
@@ -48,10 +49,12 @@ async def test_nothing_of_the_plan_is_said_before_the_yes_and_the_confirmation(
     await ana.says("can I go to the sauna?")
     assert "so I passed your message to Lumen Clinic" in ana.last_message
     assert "can I go to the sauna?" in nour.last_message
+    assert not any(map(OF_THE_PLAN.search, but_warnings(ana.news())))
     await ana.reports_danger()
     assert ana.heard[-2].startswith("A person needs to look at this now.")
     assert "Nobody has confirmed yet that this account is Ana: Ana, @ana_sample" in nour.heard[-1]
-    assert not any(map(OF_THE_PLAN.search, but_warnings(ana.news())))
+    # The lists of signs speak of skin; the treatment is named by none of it.
+    assert not any(map(THE_TREATMENT.search, ana.news()))
 
     await nour.taps("Yes, confirm")
     welcome, card, warning = ana.person.received[-3:]

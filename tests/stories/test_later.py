@@ -34,7 +34,8 @@ async def test_it_comes_once_more_three_hours_on_with_the_same_buttons(both: Cli
     assert ana.news() == [AGAIN]
     await clinic.tick("2026-03-26 14:59")
     assert ana.news() == []
-    await clinic.tick("2026-03-26 15:00")
+    # Three hours from the tap, which came some seconds after noon.
+    await clinic.tick("2026-03-26 15:01")
     assert ana.news() == ["Lumen: will you come on Fri 27 March at 15:00?"]
     assert ana.buttons == ["Yes", "Change the time", "Cancel the visit"]
     # Once, then no more.

@@ -45,7 +45,14 @@ _UNSYNCED = {"synchronize_session": False}
 
 
 async def open_report(session: AsyncSession, patient_id: int) -> bool:
-    """Say whether something urgent that the patient reported is not closed."""
+    """Say whether a report was begun and not ended, or something urgent is not closed."""
+    begun = await session.exec(
+        select(Report.id)
+        .where(Report.patient_id == patient_id, col(Report.ended_at).is_(None))
+        .limit(1)
+    )
+    if begun.first() is not None:
+        return True
     found = await session.exec(
         select(Alert.id)
         .where(
