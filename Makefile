@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait for clocks and servers half of their time: one more than the machine has cores.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-postgresql prove mutants install lint screenshots bench lock clean
 
 # What `make test` ran on SQLite alone, on PostgreSQL: a private server, from Debian's packages.
 test-postgresql: $(READY)
-	$(BIN)/python -m pytest -n auto --dist worksteal --database postgresql $(PATHS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --database postgresql $(PATHS)
 
 install: $(READY)
 
@@ -16,7 +18,7 @@ demo: $(READY)
 	$(BIN)/aftercare demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
