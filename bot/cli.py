@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 import bot
 from bot import cli_data, cli_triage, founding, logs, operation, parts, rehearsal
 from bot.app import App
+from bot.domain import opening
 from bot.domain.times import to_utc
 from bot.incoming import alone
 from bot.outgoing import lint
@@ -145,6 +146,10 @@ def init(
     _short("--urgent-place", urgent_place, 100)
     if opening_hours:
         _short("--opening-hours", opening_hours, 100)
+        try:
+            opening.parse(opening_hours)
+        except ValueError as error:
+            raise typer.BadParameter(f"--opening-hours: {error}") from None
     for option, value in (
         ("--phone", phone),
         ("--emergency-number", emergency_number),

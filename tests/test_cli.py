@@ -408,6 +408,8 @@ def test_every_command_explains_itself(desk: Desk) -> None:
         ("--sender-name", "two\nlines"),
         ("--urgent-place", "p" * 101),
         ("--opening-hours", "Mon\nTue"),
+        ("--opening-hours", "whenever we are here"),
+        ("--opening-hours", "Mon to Fri 18:00 to 09:00"),
         ("--language", "tlh"),
         ("--colour", "blue"),
     ],
