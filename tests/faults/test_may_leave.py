@@ -1,0 +1,213 @@
+"""What is asked of a message right before it leaves, case by case; times are in Berlin."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bot.domain.rules import Drop, Go, Verdict, Wait
+from bot.domain.states import (
+    AlertState,
+    Lane,
+    Level,
+    MessageState,
+    PatientState,
+    Reason,
+)
+from bot.services import dispatch, outbox, situation, team
+from bot.services.deps import new_ref
+from bot.storage.queries import people
+from bot.storage.tables import Alert, Message, Patient, Practitioner
+from tests.faults.world import Post
+
+MINUTE = timedelta(minutes=1)
+
+
+async def asked(sending: Post, message: Message, at: datetime | None = None) -> Verdict:
+    """The verdict on a message now, as the sender asks for it."""
+    async with sending.deps.database.write() as session:
+        row = await session.get_one(Message, message.id)
+        whole = None
+        if row.visit_id is not None and row.patient_id is not None:
+            whole = await situation.read(session, row.patient_id)
+        return await dispatch.may_leave(session, row, whole, at or sending.clock.now())
+
+
+async def change(sending: Post, kind: type[Any], row_id: int | None, **values: Any) -> None:
+    """A row is as the case wants it."""
+    async with sending.deps.database.write() as session:
+        row = await session.get_one(kind, row_id)
+        for name, value in values.items():
+            setattr(row, name, value)
+        session.add(row)
+
+
+async def to_nour(
+    sending: Post, patient: Patient | None = None, template: str = "practitioner/menu", **more: Any
+) -> Message:
+    """A message to the practitioner."""
+    async with sending.deps.database.write() as session:
+        nour = await people.practitioner(session, sending.practitioner.id or 0)
+        found = await outbox.to_practitioner(
+            session, nour, template, sending.clock.now(), language="en", patient=patient, **more
+        )
+        assert found is not None
+        return found
+
+
+async def test_of_several_edits_of_one_screen_the_newest_leaves(sending: Post) -> None:
+    _, patient = await sending.patient()
+    first = await sending.edit(patient, "patient/got_it", 7)
+    text = await sending.queue(patient, Lane.REPLY)
+    assert await asked(sending, first) == Go()
+    newest = await sending.edit(patient, "patient/got_it", 7)
+    other = await sending.edit(patient, "patient/got_it", 8)
+    assert await asked(sending, first) == Drop(Reason.REPLACED)
+    assert await asked(sending, newest) == Go()
+    assert await asked(sending, other) == Go()
+    # A message of its own stands beside any screen.
+    assert await asked(sending, text) == Go()
+
+
+async def test_words_for_a_practitioner_end_with_their_use_their_place_or_their_patient(
+    sending: Post,
+) -> None:
+    _, patient = await sending.patient()
+    message = await to_nour(sending, patient)
+    assert message.expires_at is not None
+    assert await asked(sending, message, message.expires_at - MINUTE) == Go()
+    assert await asked(sending, message, message.expires_at) == Drop(Reason.TOO_LATE)
+    await change(sending, Message, message.id, expires_at=None)
+    assert await asked(sending, message, sending.clock.now() + timedelta(days=900)) == Go()
+    await change(sending, Patient, patient.id, state=PatientState.ERASED)
+    assert await asked(sending, message) == Drop(Reason.ERASED)
+    # About nobody: who has left the team hears nothing more, whoever else does.
+    alone = await to_nour(sending)
+    assert await asked(sending, alone) == Go()
+    await change(sending, Practitioner, sending.practitioner.id, removed_at=sending.clock.now())
+    assert await asked(sending, alone) == Drop(Reason.NOT_ACTIVE)
+
+
+async def test_a_stranger_is_answered(sending: Post) -> None:
+    message = await to_nour(sending)
+    await change(sending, Message, message.id, practitioner_id=None)
+    await change(sending, Practitioner, sending.practitioner.id, removed_at=sending.clock.now())
+    assert await asked(sending, message) == Go()
+
+
+@pytest.mark.parametrize(
+    ("template", "copies", "state", "verdict"),
+    [
+        ("alerts/report", 0, AlertState.OPEN, Go()),
+        ("alerts/report", 0, AlertState.ACKNOWLEDGED, Go()),
+        ("alerts/report", 1, AlertState.OPEN, Go()),
+        ("alerts/report", 1, AlertState.ACKNOWLEDGED, Drop(Reason.REPLACED)),
+        ("alerts/again", 0, AlertState.OPEN, Go()),
+        ("alerts/again", 0, AlertState.ACKNOWLEDGED, Drop(Reason.REPLACED)),
+        ("alerts/again", 1, AlertState.CLOSED, Drop(Reason.REPLACED)),
+        ("alerts/passed_on", 1, AlertState.CLOSED, Go()),
+    ],
+)
+async def test_an_alert_is_repeated_only_while_it_is_open(
+    sending: Post, template: str, copies: int, state: AlertState, verdict: Verdict
+) -> None:
+    _, patient = await sending.patient()
+    async with sending.deps.database.write() as session:
+        alert = Alert(
+            ref=new_ref(),
+            clinic_id=patient.clinic_id,
+            patient_id=patient.id or 0,
+            level=Level.URGENT,
+            state=state,
+            opened_at=sending.clock.now(),
+        )
+        session.add(alert)
+    message = await to_nour(sending, patient, template, report=alert.ref)
+    await change(sending, Message, message.id, maybe_copies=copies)
+    assert await asked(sending, message) == verdict
+
+
+@pytest.mark.parametrize(
+    ("state", "confirmed", "opened", "wanted"),
+    [
+        (PatientState.OPENED, False, -1, True),
+        # Opened in the same moment as the nudge was queued: it is about that account.
+        (PatientState.OPENED, False, 0, True),
+        # The link was opened anew after it was queued, by another account.
+        (PatientState.OPENED, False, 1, False),
+        (PatientState.OPENED, False, None, False),
+        (PatientState.OPENED, True, -1, False),
+        (PatientState.ACTIVE, False, -1, False),
+        (PatientState.DECLINED, False, -1, False),
+    ],
+)
+async def test_a_nudge_goes_only_while_that_account_waits(
+    sending: Post, state: PatientState, confirmed: bool, opened: int | None, wanted: bool
+) -> None:
+    _, patient = await sending.patient()
+    message = await to_nour(sending, patient, team.NUDGE)
+    now = message.queued_at
+    await change(
+        sending,
+        Patient,
+        patient.id,
+        state=state,
+        confirmed_at=now if confirmed else None,
+        opened_at=None if opened is None else now + opened * MINUTE,
+    )
+    assert await asked(sending, message) == (Go() if wanted else Drop(Reason.REPLACED))
+
+
+async def test_what_is_no_step_waits_for_the_end_of_quiet_hours_if_nobody_asked(
+    sending: Post,
+) -> None:
+    _, patient = await sending.patient()
+    night = sending.clock.now().replace(hour=23)
+    async with sending.deps.database.write() as session:
+        fresh = await people.patient(session, patient.id or 0)
+        notice = await outbox.to_patient(
+            session, fresh, "patient/visit_booked", night, lane=Lane.CARE, unasked=True
+        )
+    assert await asked(sending, notice, night) == Wait()
+    assert await asked(sending, notice, night.replace(hour=12)) == Go()
+    await change(sending, Message, notice.id, unasked=False)
+    assert await asked(sending, notice, night) == Go()
+    # A pause holds reminders, not news of a visit.
+    await change(sending, Patient, patient.id, paused_until=night + timedelta(days=9))
+    assert await asked(sending, notice, night.replace(hour=12)) == Go()
+    await change(sending, Patient, patient.id, telegram_id=4711)
+    assert await asked(sending, notice, night) == Drop(Reason.NOT_ACTIVE)
+
+
+async def test_the_second_bubble_shares_the_fate_of_the_first(sending: Post) -> None:
+    _, patient = await sending.patient()
+    first = await sending.queue(patient, Lane.REPLY)
+    second = await sending.queue(patient, Lane.REPLY, follows_id=first.id)
+    assert await asked(sending, second) == Go()
+    for state, reason in (
+        (MessageState.DROPPED, Reason.STOPPED),
+        (MessageState.FAILED, Reason.BLOCKED),
+    ):
+        await change(sending, Message, first.id, state=state, reason=reason)
+        assert await asked(sending, second) == Drop(reason)
+    await change(sending, Message, first.id, state=MessageState.DROPPED, reason=None)
+    assert await asked(sending, second) == Drop(Reason.REPLACED)
+    await change(sending, Message, first.id, state=MessageState.SENT, reason=None)
+    assert await asked(sending, second) == Go()
+
+
+async def test_what_waits_is_looked_at_again_in_a_minute_or_after_quiet_hours(
+    sending: Post,
+) -> None:
+    _, patient = await sending.patient()
+    for_ana = await sending.queue(patient, Lane.REPLY)
+    for_nour = await to_nour(sending)
+    noon = sending.clock.now().replace(hour=11)
+    night = noon.replace(hour=23)
+    async with sending.deps.database.read() as session:
+        again = dispatch.look_again_at
+        assert await again(session, for_ana, noon) == noon + MINUTE
+        assert await again(session, for_nour, noon) == noon + MINUTE
+        assert await again(session, for_nour, night) == night + MINUTE
+        morning = night.replace(hour=7, minute=30) + timedelta(days=1)
+        assert await again(session, for_ana, night) == morning
