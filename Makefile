@@ -31,7 +31,7 @@ lint: $(READY)
 
 # Renews the pictures of the README by living through the demo in a real browser.
 screenshots: $(READY)
-	SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/web/test_two_phones.py
+	SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/web/test_two_phones.py tests/web/test_three_phones.py
 
 # The full proofs; each writes what it reached into docs/reliability.md, where they are described.
 # AFTERCARE_SEED=12345 replays one, DATABASE=postgresql runs it there.

@@ -107,13 +107,16 @@ def failures() -> Iterator[list[str]]:
     assert not handler.seen, handler.seen
 
 
-def cast_of(whole: Rehearsal) -> Clinic:
-    """The usual people around a running bot."""
+def cast_of(whole: Rehearsal, third: str = "Ben") -> Clinic:
+    """The usual people around a running bot; who has a phone on the page already keeps it."""
     telegram = whole.telegram
-    nour = Actor(telegram.person("Nour", username="nour_lumen"), whole.settle)
-    ana = Actor(telegram.person("Ana", username="ana_sample"), whole.settle)
-    ben = Actor(telegram.person("Ben"), whole.settle)
-    return Clinic(whole, nour, ana, ben)
+    known = {person.first_name: person for person in telegram.people}
+
+    def actor(name: str, username: str | None = None) -> Actor:
+        person = known.get(name) or telegram.person(name, username=username)
+        return Actor(person, whole.settle)
+
+    return Clinic(whole, actor("Nour", "nour_lumen"), actor("Ana", "ana_sample"), actor(third))
 
 
 @pytest.fixture

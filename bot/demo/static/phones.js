@@ -190,7 +190,13 @@ class Phone {
       change.target.value = "";
     });
     const log = this.$(".log");
-    log.addEventListener("scroll", () => show(this.$(".down"), !this.atEnd()));
+    log.addEventListener("scroll", () => {
+      show(this.$(".down"), !this.atEnd());
+      // only a finger scrolls up; a picture that has just been loaded moves the end away
+      if (this.atEnd()) this.following = true;
+      else if (log.scrollTop < this.top) this.following = false;
+      this.top = log.scrollTop;
+    });
     this.$(".down").addEventListener("click", () => this.toEnd());
     this.$(".alert button").addEventListener("click", () => { this.alerts.shift(); this.alert(); this.$(".text").focus(); });
     this.element.addEventListener("keydown", (press) => {
@@ -254,6 +260,7 @@ class Phone {
   }
 
   toEnd() {
+    this.following = true;
     const log = this.$(".log");
     log.scrollTop = log.scrollHeight;
     show(this.$(".down"), false);
@@ -523,7 +530,7 @@ class Phone {
       picture.alt = message.scan ? "A code to scan" : "Photo";
       picture.addEventListener("load", () => {
         picture.classList.toggle("small", picture.naturalWidth < 120);
-        if (this.seen.messages.at(-1)?.id === message.id) this.toEnd();
+        if (this.following) this.toEnd();
       });
       bubble.append(picture);
     } else if (message.kind === "sticker") {
