@@ -19,6 +19,7 @@ from bot.services import (
     housekeeping,
     outages,
     photo_keeping,
+    questions,
     unanswered,
     unsent,
     zone_data,
@@ -26,6 +27,7 @@ from bot.services import (
 from bot.services.deps import Deps
 from bot.storage.database import Priority
 from bot.storage.queries import alerts, falling_due, vitals
+from bot.storage.queries import questions as asked
 from bot.storage.queries import unanswered as awaited
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ JOBS: Sequence[Job] = (
     Job("mark_missed", housekeeping.mark_missed),
     Job("dispatch_due", dispatch.dispatch_due),
     Job("look_for_answers", unanswered.look),
+    Job("follow_questions", questions.follow),
     Job("hand_over_unsent", unsent.hand_over),
     Job("tell_outages", outages.tell),
     Job("finish_erasing", erasing.finish),
@@ -157,6 +160,7 @@ class Alarm:
                     await falling_due.next_due_at(session, now),
                     await alerts.next_due_at(session, now),
                     await awaited.next_look_at(session, now),
+                    await asked.next_due_at(session, now),
                 ]
                 due_at = min((at for at in due if at is not None), default=None)
             self._outages.over("arm_failed")

@@ -24,7 +24,16 @@ from bot.outgoing import dates
 from bot.outgoing.pace import CHAT_BURST
 from bot.services.housekeeping import UNRECORDED
 from bot.settings import Settings
-from bot.storage.queries import alerts, falling_due, inbox, outbox, people, plans, unanswered
+from bot.storage.queries import (
+    alerts,
+    falling_due,
+    inbox,
+    outbox,
+    people,
+    plans,
+    questions,
+    unanswered,
+)
 from bot.storage.tables import Clinic
 from bot.watch import LOOK_S
 
@@ -106,6 +115,7 @@ class Rehearsal:
                 await outbox.next_due_at(session, now),
                 await alerts.next_due_at(session, now),
                 await unanswered.next_look_at(session, now),
+                await questions.next_due_at(session, now),
                 await people.next_pause_end(session, now, now + _YEAR),
             ]
             visit_at = await plans.next_visit_at(session, now - UNRECORDED)

@@ -52,6 +52,7 @@ _TAPS = {
     "wrong": patient.wrong,
     "step": patient.step,
     "trend": patient.trend,
+    "ask": patient.ask,
     "danger": patient.danger,
     "sign": patient.sign,
     "said": patient.said,

@@ -24,6 +24,7 @@ from bot.services import (
     undoing,
     unsent,
     visits,
+    writing,
 )
 from bot.services.errors import CareError
 from bot.services.turn import Turn
@@ -77,6 +78,8 @@ async def _asked_for(turn: Turn, text: str) -> None:
         }[awaiting]
         await act(turn, notes["patient"], moment)
         await turn.await_text("")
+    elif awaiting == writing.WORDS:
+        await writing.take_words(turn, text)
     elif awaiting in _PATIENTS_WORDS and await clinic.stand_in_again(turn):
         await reports.pass_on(turn, "text", text)
     else:
@@ -281,6 +284,10 @@ _ON_CARD = {
     "phoned": unanswered.phoned,
     "photos": photo_views.show_pairs,
     "timeline": photo_views.show_timeline,
+    "write": writing.ask_words,
+    "writeheld": writing.send_held,
+    "unwrite": writing.leave,
+    "byphone": writing.answered_by_phone,
 }
 OF_PATIENT = ("setvisit", "sessionat", "correct", *_ON_CARD)
 

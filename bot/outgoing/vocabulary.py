@@ -161,6 +161,7 @@ VARIABLES: Mapping[str, Variable] = {
         ([{**_HAD, "area": None, "product": None}, _HAD], []),
     ),
     "picked": Variable("signs picked so far", ["redness"], [_HOSTILE, _HOSTILE], ([],)),
+    "nobody": Variable("nobody of the clinic can be told", False, True, (True,)),
     "alone": Variable("one person alone is the clinic's whole chain", False, True, (True,)),
     "reply_by": Variable("by when the clinic aims to reply", "Mon 10 March, 18:00"),
     "reported_at": Variable("when it was reported", "Mon 10 March, 14:30"),
@@ -210,6 +211,17 @@ VARIABLES: Mapping[str, Variable] = {
     "quoted": Variable("what a patient wrote", "It itches a little.", others=(None,)),
     "copied": Variable("what was sent follows as a copy", False, True, (True,)),
     "edited": Variable("it replaces an earlier message", False, True, (True,)),
+    # A person of the clinic writes.
+    "writer": Variable("who of the clinic writes", "Nour"),
+    "busy": Variable("a colleague who is writing an answer", "Lea", others=(None,)),
+    "answered": Variable(
+        "who has answered: by, at, words",
+        {"by": "Lea", "at": "Mon 10 March, 14:30", "words": "Cool it a little."},
+        dict.fromkeys(("by", "at", "words"), _HOSTILE),
+        ({"by": "Lea", "at": "Mon 10 March, 14:30", "words": None}, None),
+    ),
+    "answer": Variable("what a person of the clinic wrote", "Cool it a little."),
+    "asked_at": Variable("when a patient asked", "Mon 10 March, 14:30"),
     # Photos.
     "photo_days": Variable("for how many days a photo is kept", 180, 180, (1,)),
     "n_kept": Variable("how many photos are kept now", 1, 1, (0, 3)),
@@ -268,6 +280,13 @@ VARIABLES: Mapping[str, Variable] = {
         [dict.fromkeys(("level", "patient", "when"), _HOSTILE)],
         ([],),
     ),
+    "questions": Variable(
+        "questions without an answer: patient, when, late",
+        [{"patient": "Ana", "when": "Mon 10 March, 14:30", "late": True}],
+        [{"patient": _HOSTILE, "when": _HOSTILE, "late": False}],
+        ([],),
+    ),
+    "more_questions": Variable("how many questions are not listed", "2 more", "2 more", (None,)),
     "not_joined": Variable("names of those not joined", ["Ana"], [_HOSTILE, _HOSTILE], ([],)),
     "to_book": Variable("names without a next date", ["Ana", "Ben"], [_HOSTILE], ([],)),
     "more_reports": Variable("how many reports are not listed", "2 more", "2 more", (None,)),
@@ -424,7 +443,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/told_clinic": Text(("reply_by", "clinic_city")),
     "patient/urgent": Text(("alone",)),
     "patient/urgent_closed": Text(),
-    "patient/emergency": Text(("had",), longest=LONGEST_CARD),
+    "patient/emergency": Text(("had", "nobody"), longest=LONGEST_CARD),
     "patient/note_for_doctor": Text(("had", "reported", "reported_at"), longest=LONGEST_CARD),
     "patient/seek_care": Text(unasked=True),
     "patient/no_reply_yet": Text(unasked=True),
@@ -442,11 +461,12 @@ TEXTS: Mapping[str, Text] = {
     "patient/not_saved": Text(longest=LONGEST_CARD),
     "patient/nobody_told": Text(unasked=True, longest=LONGEST_CARD),
     # Writing to the clinic.
-    "patient/ask_open": Text(),
-    "patient/text_passed": Text(),
-    "patient/photo_passed": Text(),
-    "patient/voice_passed": Text(),
-    "patient/other_passed": Text(),
+    "patient/ask_open": Text(("reply_by", "clinic_city")),
+    "patient/text_passed": Text(("reply_by", "clinic_city")),
+    "patient/photo_passed": Text(("reply_by", "clinic_city")),
+    "patient/voice_passed": Text(("reply_by", "clinic_city")),
+    "patient/other_passed": Text(("reply_by", "clinic_city")),
+    "patient/reply": Text(("writer", "quoted"), always=("quoted",), longest=LONGEST_LIST),
     "patient/seen": Text(unasked=True),
     "patient/was_offline": Text(("offline_from", "offline_until", "restored"), unasked=True),
     # Visits.
@@ -529,6 +549,8 @@ TEXTS: Mapping[str, Text] = {
     "errors/undo_too_late": Text(),
     "errors/unknown_protocol": Text(("name", "known"), longest=LONGEST_CARD),
     "errors/visit_same": Text(("patient",)),
+    "errors/cannot_write": Text(("patient",)),
+    "errors/words_length": Text(("longest",)),
     # What a patient reports, to a practitioner.
     "alerts/report": Text(_ALERT, longest=LONGEST_LIST),
     "alerts/again": Text((*_ALERT, "waited_minutes"), longest=LONGEST_LIST),
@@ -538,6 +560,20 @@ TEXTS: Mapping[str, Text] = {
     "alerts/acknowledged": Text(("patient", "owner", "yours", "is_test")),
     "alerts/passed_on": Text(
         ("patient", "kind", "quoted", "copied", "edited", "is_test"), longest=LONGEST_LIST
+    ),
+    # A practitioner: writing to a patient.
+    "practitioner/write_ask": Text(
+        (*("patient", "writer", "quoted", "busy", "answered", "is_test"),),
+        longest=LONGEST_LIST,
+    ),
+    "practitioner/write_held": Text(
+        ("patient", "answered"), always=("answered",), longest=LONGEST_LIST
+    ),
+    "practitioner/written": Text(("patient", "is_test")),
+    "practitioner/write_left": Text(("patient",)),
+    "practitioner/colleague_answered": Text(("patient", "writer", "answer"), longest=LONGEST_LIST),
+    "practitioner/question_waits": Text(
+        ("patient", "asked_at", "quoted", "is_test"), longest=LONGEST_LIST
     ),
     # A practitioner: beginning.
     "practitioner/welcome": Text(),
@@ -606,6 +642,7 @@ TEXTS: Mapping[str, Text] = {
         (
             *("day", "visits", "reports", "more_reports", "missed_checks"),
             *("not_joined", "to_book", "unreached", "n_unsent", "held_since", "no_answer"),
+            *("questions", "more_questions"),
         ),
         longest=LONGEST_LIST,
     ),

@@ -201,11 +201,17 @@ async def say_level(
             extra={"action": "nobody_told", "patient": patient.ref, "update_id": turn.update_id},
         )
         await team.nobody(turn.session, patient, turn.now)
+        if level is Level.EMERGENCY:
+            alone = {**(await session_values(turn, whole)), "nobody": True}
+            await turn.tell_patient(patient, "patient/emergency", alone, lane=Lane.DANGER)
+        if level in LOUD:
+            await send_note(turn, patient, alert, whole)
         return
     everybody = await team.chain(turn.session, patient, tuple(To))
     values: dict[str, Any] = {
         "practitioner": words.name_of(turn.session, told[0]),
         "alone": len(everybody) == 1,
+        "nobody": False,
     }
     template, keys = {
         Level.EMERGENCY: ("patient/emergency", ("i_have_called", "need_the_number")),
@@ -288,6 +294,7 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
             "is_test": patient.is_test,
         },
         [
+            [Button(label="write_to_patient", data=buttons.pack("write", patient.ref))],
             [Button(label="close_report", data=buttons.pack("close", alert.ref))],
             [Button(label="open_card", data=buttons.pack("card", patient.ref))],
         ],

@@ -1,6 +1,7 @@
 """Whatever a patient says reaches a person: trouble, texts, photos, voice, anything else."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from bot.domain import typed
@@ -8,7 +9,7 @@ from bot.domain.states import Lane, Level
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import alerting, outbox, team, words
+from bot.services import alerting, outbox, questions, team, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError
 from bot.services.outbox import Rows
@@ -37,6 +38,7 @@ async def say_told(
     patient: Patient,
     template: str,
     rows: Rows = (),
+    values: Mapping[str, Any] | None = None,
     *,
     urgent: bool = False,
 ) -> None:
@@ -45,8 +47,8 @@ async def say_told(
     if told:
         lane = Lane.DANGER if urgent else Lane.REPLY
         # Whoever treats them may be out of reach: the name that is read is of somebody told.
-        values = {"practitioner": words.name_of(turn.session, told[0])}
-        await turn.tell_patient(patient, template, values, rows, lane=lane)
+        named = {"practitioner": words.name_of(turn.session, told[0])}
+        await turn.tell_patient(patient, template, {**named, **(values or {})}, rows, lane=lane)
         return
     log.error(
         "a report reached nobody",
@@ -97,7 +99,7 @@ async def pass_on(
                 "edited": kind == "edited",
                 "is_test": patient.is_test,
             },
-            [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+            questions.answer_rows(patient),
             patient=patient,
             lane=lane,
             report=report,
@@ -105,8 +107,10 @@ async def pass_on(
         if copied and heading is not None:
             await _copy(turn, practitioner, patient, heading.id, report, lane=lane)
     if not urgent:
+        question = await questions.take(turn, patient, kind, text)
         shown = "text" if kind == "edited" else kind
-        await say_told(turn, patient, f"patient/{shown}_passed", [_wrong_row()])
+        promised = questions.promised(turn, patient, question.reply_by)
+        await say_told(turn, patient, f"patient/{shown}_passed", [_wrong_row()], promised)
 
 
 async def _copy(
@@ -147,7 +151,8 @@ async def ask_clinic(turn: Turn) -> None:
     """Invite the patient to write; whatever comes next is passed on (it would be anyway)."""
     patient = _patient(turn)
     await turn.await_text("question")
-    await turn.tell_patient(patient, "patient/ask_open", rows=[_wrong_row()])
+    promised = questions.promised(turn, patient, questions.promise(turn))
+    await turn.tell_patient(patient, "patient/ask_open", promised, [_wrong_row()])
 
 
 async def tell_practitioner(

@@ -5,7 +5,17 @@ from typing import Any
 from bot.domain.states import CourseState, PatientState, ReminderState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import actions, enrolling, invitations, menus, pausing, preview, situation, words
+from bot.services import (
+    actions,
+    enrolling,
+    invitations,
+    menus,
+    pausing,
+    preview,
+    situation,
+    words,
+    writing,
+)
 from bot.services.errors import StaleButton
 from bot.services.situation import Situation
 from bot.services.turn import Turn
@@ -171,6 +181,8 @@ def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:
     elif whole.courses:
         rows.append([button("session_done", "session"), button("session_done_at", "sessionat")])
     rows.append([button("see_plan", "plan"), button("what_was_sent", "sent")])
+    if writing.can_write(patient):
+        rows.append([button("write_to_patient", "write")])
     if photos:
         rows.append([button("see_photos", "photos")])
     if patient.paused_until is not None:

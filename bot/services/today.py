@@ -9,7 +9,7 @@ from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import enrolling, holding, unanswered, unsent, words
 from bot.services.turn import Turn
-from bot.storage.queries import alerts, falling_due, not_sent, people, plans
+from bot.storage.queries import alerts, falling_due, not_sent, people, plans, questions
 from bot.storage.queries import unanswered as awaited
 from bot.storage.tables import Patient
 
@@ -55,6 +55,14 @@ async def show(turn: Turn) -> None:
     n_unsent = await not_sent.count_unsent(turn.session, clinic_id, turn.now - unsent.LOOK_BACK)
     silent = await awaited.patients(turn.session, clinic_id, turn.now - unanswered.LOOK_BACK)
     held = await holding.held(turn.session)
+    asked = [
+        {
+            "patient": _listed(turn, patient, refs),
+            "when": dates.moment(question.asked_at, zone, language, turn.now),
+            "late": question.overdue_at is not None,
+        }
+        for question, patient in await questions.waiting(turn.session, clinic_id)
+    ]
     protocols = turn.deps.catalogue.protocols.values()
     single = [protocol.name for protocol in protocols if not protocol.books]
     to_book = await plans.patients_to_book(turn.session, clinic_id, start, day, single)
@@ -66,6 +74,8 @@ async def show(turn: Turn) -> None:
             "visits": lines[:_VISITS],
             "reports": reports[:_NAMES],
             "more_reports": _more(turn, len(reports)),
+            "questions": asked[:_NAMES],
+            "more_questions": _more(turn, len(asked)),
             "missed_checks": _names(turn, unchecked, refs),
             "no_answer": _names(turn, silent, refs),
             "unreached": _names(turn, lost, refs),

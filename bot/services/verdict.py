@@ -74,6 +74,7 @@ def _text(
         "reply_by": catalogue.label(language, "unset", "reply_by"),
         "clinic_city": None,
         "alone": False,
+        "nobody": False,
         "had": [
             {
                 "treatment": catalogue.label(language, "treatments", protocol.name),

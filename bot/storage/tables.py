@@ -445,7 +445,14 @@ class AlertLog(SQLModel, table=True):
 
 
 class Question(SQLModel, table=True):
-    """What a patient asked, and who answered; ``sealed`` holds both texts."""
+    """What a patient asked, and who answered; ``sealed`` holds both texts.
+
+    What is asked before somebody answered belongs to the same question.
+    """
+
+    __table_args__ = (
+        _where("question_due", "reply_by", "answered_at IS NULL AND overdue_at IS NULL"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     ref: str = Field(unique=True)
@@ -453,7 +460,12 @@ class Question(SQLModel, table=True):
     patient_id: int = Field(foreign_key="patient.id", index=True)
     kind: str
     asked_at: datetime = Field(sa_column=_instant(nullable=False))
-    reply_by: datetime | None = Field(default=None, sa_column=_instant())
+    # The promise that the patient read; past it both sides are told once.
+    reply_by: datetime = Field(sa_column=_instant(nullable=False))
+    overdue_at: datetime | None = Field(default=None, sa_column=_instant())
+    # Who has begun to write an answer, so that colleagues see it.
+    writing_by: int | None = Field(default=None, foreign_key="practitioner.id")
+    writing_at: datetime | None = Field(default=None, sa_column=_instant())
     answered_at: datetime | None = Field(default=None, sa_column=_instant())
     answered_by: int | None = Field(default=None, foreign_key="practitioner.id")
     sealed: bytes | None = Field(default=None, sa_column=_sealed())

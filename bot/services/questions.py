@@ -1,0 +1,135 @@
+"""What patients ask: one open question each, with a promise that is kept or owned up to."""
+
+from datetime import datetime
+from functools import partial
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain.states import Lane, PatientState
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import alerting, team, words
+from bot.services.apart import alone
+from bot.services.deps import Deps, new_ref
+from bot.services.turn import Turn
+from bot.storage import sealed
+from bot.storage.database import Priority
+from bot.storage.queries import people
+from bot.storage.queries import questions as queries
+from bot.storage.tables import Patient, Practitioner, Question
+
+# What is kept of one question; the messages themselves went to the practitioner whole.
+_KEPT = 3000
+
+
+def promise(turn: Turn) -> datetime:
+    """Return by when the clinic aims to answer what is asked now (UTC), by its opening hours."""
+    return alerting.hours_of(turn.clinic).reply_by(turn.now, turn.clinic_zone)
+
+
+def promised(turn: Turn, patient: Patient, by: datetime) -> dict[str, str | None]:
+    """Return the promise as the patient reads it: visits and promises are the clinic's time."""
+    return {
+        "reply_by": dates.moment(by, turn.clinic_zone, patient.language, turn.now),
+        "clinic_city": words.clinic_city(turn.clinic, patient),
+    }
+
+
+async def take(turn: Turn, patient: Patient, kind: str, text: str) -> Question:
+    """Put on record what a patient sent; until somebody answers all of it is one question."""
+    question = await queries.latest(turn.session, patient.id or 0)
+    if question is None or question.answered_at is not None:
+        question = Question(
+            ref=new_ref(),
+            clinic_id=patient.clinic_id,
+            patient_id=patient.id or 0,
+            kind=kind,
+            asked_at=turn.now,
+            reply_by=promise(turn),
+        )
+    said = [str(sealed.read(turn.session, question).get("text", "")), text]
+    sealed.write(
+        turn.session, question, {"text": "\n".join(each for each in said if each)[-_KEPT:]}
+    )
+    turn.session.add(question)
+    await turn.session.flush()
+    return question
+
+
+def text_of(session: AsyncSession, question: Question) -> str:
+    """Return what was asked in words; nothing for a voice message or a picture."""
+    return str(sealed.read(session, question).get("text", ""))
+
+
+def answer_of(session: AsyncSession, question: Question) -> str:
+    """Return what was answered in words; nothing when somebody phoned."""
+    return str(sealed.read(session, question).get("answer", ""))
+
+
+def close(turn: Turn, question: Question, practitioner: Practitioner, answer: str) -> None:
+    """Note who answered a question and with what words; a later answer stands below the first."""
+    kept = sealed.read(turn.session, question)
+    said = [str(kept.get("answer", "")), answer]
+    answers = {"answer": "\n".join(each for each in said if each)[-_KEPT:]}
+    sealed.write(turn.session, question, {**kept, **answers})
+    question.answered_at, question.answered_by = turn.now, practitioner.id
+    turn.session.add(question)
+
+
+async def follow(deps: Deps, now: datetime) -> int:
+    """Own up to every promise that has passed, to both sides, once; return how many there were."""
+    async with deps.database.read() as session:
+        due = await queries.due(session, now)
+    for question_id in due:
+        async with deps.database.write(Priority.TURN) as session:
+            work = partial(_follow, session, deps, question_id, now)
+            await alone(session, "follow_questions", work)
+    if due:
+        deps.bells.outbox.set()
+    return len(due)
+
+
+async def _follow(session: AsyncSession, deps: Deps, question_id: int, now: datetime) -> int:
+    question = await queries.locked(session, question_id)
+    if question.answered_at is not None or question.overdue_at is not None:
+        return 0
+    question.overdue_at = now
+    session.add(question)
+    patient = await people.patient(session, question.patient_id)
+    if patient.state is PatientState.ERASED:
+        return 0
+    clinic = await people.clinic(session, question.clinic_id)
+    turn = Turn.by_the_clock(session, deps, clinic, patient, now)
+    asked_at = dates.moment(question.asked_at, turn.clinic_zone, clinic.language, now)
+    for practitioner in await team.responders(session, patient, urgent=True):
+        await turn.tell(
+            practitioner,
+            "practitioner/question_waits",
+            {
+                "patient": words.name_of(session, patient),
+                "asked_at": asked_at,
+                "quoted": text_of(session, question) or None,
+                "is_test": patient.is_test,
+            },
+            answer_rows(patient),
+            patient=patient,
+            report=question.ref,
+        )
+    await turn.tell_patient(
+        patient,
+        "patient/no_reply_yet",
+        rows=[[Button(label="it_got_worse", data=buttons.pack("wrong"))]],
+        lane=Lane.REPLY,
+    )
+    return 1
+
+
+def answer_rows(patient: Patient) -> list[list[Button]]:
+    """Return the buttons under what a patient asked."""
+    return [
+        [
+            Button(label="write_answer", data=buttons.pack("write", patient.ref)),
+            Button(label="answered_by_phone", data=buttons.pack("byphone", patient.ref)),
+        ],
+        [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+    ]

@@ -1,0 +1,193 @@
+"""A person of the clinic writes to a patient: the words go as they are, under the person's name."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.domain.states import PatientState
+from bot.outgoing import buttons, dates
+from bot.outgoing.buttons import Button
+from bot.services import enrolling, questions, words
+from bot.services.errors import CareError, StaleButton
+from bot.services.turn import Turn
+from bot.storage.queries import people
+from bot.storage.queries import questions as queries
+from bot.storage.tables import Patient, Practitioner, Question
+
+WORDS = "words_to_patient"
+# With the patient's name, the clinic's and the markup it still fits into one message.
+LONGEST = 3000
+# Whoever began to write longer ago has been called away.
+_WRITING = timedelta(minutes=10)
+_READ = (PatientState.ACTIVE, PatientState.STOPPED)
+
+
+def can_write(patient: Patient) -> bool:
+    """Say whether words would reach the patient, and nobody but the patient."""
+    confirmed = patient.confirmed_at is not None
+    return confirmed and patient.telegram_id is not None and patient.state in _READ
+
+
+async def ask_words(turn: Turn, ref: str) -> None:
+    """Ask the practitioner for the words; a colleague who writes or has answered is named."""
+    practitioner = enrolling.lead_or_practitioner(turn)
+    patient = await _reader(turn, ref)
+    question = await queries.latest(turn.session, patient.id or 0)
+    values = await _seen(turn, question, practitioner)
+    if question is not None and question.answered_at is None:
+        question.writing_by, question.writing_at = practitioner.id, turn.now
+        turn.session.add(question)
+    await turn.await_text(WORDS, patient=ref, since=turn.now.isoformat())
+    await turn.tell(
+        practitioner,
+        "practitioner/write_ask",
+        {
+            "patient": words.name_of(turn.session, patient),
+            "writer": words.name_of(turn.session, practitioner),
+            "is_test": patient.is_test,
+            **values,
+        },
+        [[Button(label="write_nothing", data=buttons.pack("unwrite", ref))]],
+        patient=patient,
+    )
+
+
+async def _reader(turn: Turn, ref: str) -> Patient:
+    patient = await enrolling.own_patient(turn, ref)
+    if not can_write(patient):
+        raise CareError("cannot_write", {"patient": words.name_of(turn.session, patient)})
+    return patient
+
+
+async def _seen(turn: Turn, question: Question | None, writer: Practitioner) -> dict[str, Any]:
+    """Return what the writer is shown: the open question, who is at it, or who has answered it."""
+    shown: dict[str, Any] = {"quoted": None, "busy": None, "answered": None}
+    if question is None:
+        return shown
+    if question.answered_at is not None:
+        return shown | {"answered": await _answered(turn, question)}
+    shown["quoted"] = questions.text_of(turn.session, question) or None
+    began, by = question.writing_at, question.writing_by
+    if began is not None and by not in (None, writer.id) and turn.now - began < _WRITING:
+        colleague = await people.practitioner(turn.session, by or 0)
+        shown["busy"] = words.name_of(turn.session, colleague)
+    return shown
+
+
+async def _answered(turn: Turn, question: Question) -> dict[str, str | None]:
+    who = await people.practitioner(turn.session, question.answered_by or 0)
+    language, zone = turn.clinic.language, turn.clinic_zone
+    return {
+        "by": words.name_of(turn.session, who),
+        "at": dates.moment(question.answered_at or turn.now, zone, language, turn.now),
+        "words": questions.answer_of(turn.session, question) or None,
+    }
+
+
+async def take_words(turn: Turn, text: str) -> None:
+    """Send what was typed; if a colleague answered meanwhile, show that first."""
+    practitioner = enrolling.lead_or_practitioner(turn)
+    _, notes = await turn.awaiting()
+    patient = await _reader(turn, notes["patient"])
+    if len(text) > LONGEST:
+        raise CareError("words_length", {"longest": LONGEST})
+    question = await queries.latest(turn.session, patient.id or 0)
+    since = datetime.fromisoformat(notes["since"])
+    if question is None or not _meanwhile(question, practitioner, since):
+        await _send(turn, practitioner, patient, question, text)
+        return
+    await turn.await_text(WORDS, patient=patient.ref, since=turn.now.isoformat(), held=text)
+    await turn.screen(
+        "practitioner/write_held",
+        {
+            "patient": words.name_of(turn.session, patient),
+            "answered": await _answered(turn, question),
+        },
+        [
+            [Button(label="send_mine_too", data=buttons.pack("writeheld", patient.ref))],
+            [Button(label="write_nothing", data=buttons.pack("unwrite", patient.ref))],
+        ],
+        patient=patient,
+    )
+
+
+def _meanwhile(question: Question, writer: Practitioner, since: datetime) -> bool:
+    answered = question.answered_at
+    return answered is not None and answered >= since and question.answered_by != writer.id
+
+
+async def send_held(turn: Turn, ref: str) -> None:
+    """Send what was kept back, beside the colleague's answer."""
+    practitioner = enrolling.lead_or_practitioner(turn)
+    awaiting, notes = await turn.awaiting()
+    if awaiting != WORDS or notes.get("patient") != ref or "held" not in notes:
+        raise StaleButton
+    patient = await _reader(turn, ref)
+    question = await queries.latest(turn.session, patient.id or 0)
+    await _send(turn, practitioner, patient, question, notes["held"])
+
+
+async def _send(
+    turn: Turn,
+    practitioner: Practitioner,
+    patient: Patient,
+    question: Question | None,
+    text: str,
+) -> None:
+    writer = words.name_of(turn.session, practitioner)
+    name = words.name_of(turn.session, patient)
+    await turn.await_text("")
+    await turn.tell_patient(
+        patient,
+        "patient/reply",
+        {"writer": writer, "quoted": text},
+        [
+            [Button(label="write_back", data=buttons.pack("ask"))],
+            [Button(label="something_wrong", data=buttons.pack("wrong"))],
+        ],
+    )
+    if question is not None:
+        questions.close(turn, question, practitioner, text)
+        for colleague in await queries.told(turn.session, question):
+            if colleague.id != practitioner.id:
+                await turn.tell(
+                    colleague,
+                    "practitioner/colleague_answered",
+                    {"patient": name, "writer": writer, "answer": text},
+                    [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+                    patient=patient,
+                )
+    await turn.screen(
+        "practitioner/written",
+        {"patient": name, "is_test": patient.is_test},
+        [[Button(label="open_card", data=buttons.pack("card", patient.ref))]],
+        patient=patient,
+    )
+
+
+async def leave(turn: Turn, ref: str) -> None:
+    """Write nothing; what was kept back is forgotten, and colleagues see nobody at it."""
+    practitioner = enrolling.lead_or_practitioner(turn)
+    patient = await enrolling.own_patient(turn, ref)
+    awaiting, notes = await turn.awaiting()
+    if awaiting == WORDS and notes.get("patient") == ref:
+        await turn.await_text("")
+    question = await queries.latest(turn.session, patient.id or 0)
+    if question is not None and question.writing_by == practitioner.id:
+        question.writing_by = question.writing_at = None
+        turn.session.add(question)
+    await turn.screen(
+        "practitioner/write_left",
+        {"patient": words.name_of(turn.session, patient)},
+        patient=patient,
+    )
+
+
+async def answered_by_phone(turn: Turn, ref: str) -> None:
+    """Take a question off the list: somebody has spoken to the patient."""
+    practitioner = enrolling.lead_or_practitioner(turn)
+    patient = await enrolling.own_patient(turn, ref)
+    question = await queries.latest(turn.session, patient.id or 0)
+    if question is None or question.answered_at is not None:
+        raise StaleButton
+    questions.close(turn, question, practitioner, "")
+    turn.toast = "done"

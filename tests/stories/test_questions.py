@@ -1,0 +1,225 @@
+"""A question and its answer: by a named person, by a promised time, and never by the bot."""
+
+from tests.cast import Actor, Clinic
+from tests.demo.caller import PNG
+from tests.stories.test_reach import treated_by_maya
+from tests.stories.test_watched import nothing_reassures
+
+ASKED = "When will the bumps be gone?"
+ANSWER = "Most <b>are</b> gone by Friday & I look at them then."
+PASSED = """I am a bot, so I passed your message to Lumen Clinic.
+They aim to reply by Wed 11 March, 09:30.
+The clinic is open Mon to Fri 09:00 to 18:00. The phone is +49 30 5550 100.
+If you feel worse, tap Something is wrong.
+In an emergency, call 112."""
+LATE = """Lumen: your message to the clinic.
+The clinic has not replied yet. I am sorry.
+Please call +49 30 5550 100. I have told the lead of the clinic too.
+If it gets worse, tap It got worse."""
+
+
+async def asks(clinic: Clinic, patient: Actor, words: str = ASKED) -> None:
+    await clinic.enroll(patient)
+    patient.news()
+    clinic.nour.news()
+    await patient.says(words)
+
+
+async def test_a_practitioner_answers_under_her_own_name(both: Clinic) -> None:
+    clinic, nour, ana = both, both.nour, both.ana
+    await asks(clinic, ana)
+    assert ana.news() == [PASSED]
+    assert nour.news() == [f"Ana sent a message:\n{ASKED}"]
+    assert nour.buttons == ["Answer", "Answered by phone", "Open the card"]
+    await nour.taps("Answer")
+    assert nour.news() == [
+        "Write to Ana now. Your words go out as you type them, under your name, Nour.\n"
+        f"Ana wrote:\n{ASKED}"
+    ]
+    await nour.says(ANSWER)
+    assert ana.news() == [f"Lumen: Nour writes to you.\n{ANSWER}"]
+    assert nour.news() == ["Your words go to Ana now."]
+    # Typed once, sent once: what is typed next is nothing that anybody asked for.
+    await nour.says("and sleep well")
+    assert ana.news() == []
+    assert "I do not understand" in nour.last_message or "understand" in nour.last_message
+
+    nour.news()
+    assert ana.buttons == ["Write back", "Something is wrong"]
+    await ana.taps("Write back")
+    assert ana.last_message.startswith("Write your question here.")
+    assert "They aim to reply by Wed 11 March, 09:30." in ana.last_message
+    await ana.says("thank you")
+    assert nour.news() == ["Ana sent a message:\nthank you"]
+    await nour.presses("Today")
+    assert "Waiting for an answer\n- Ana, Tue 10 March, 14:30" in nour.last_message
+    nothing_reassures(ana.heard)
+
+
+async def test_whatever_is_sent_is_one_question_until_it_is_answered(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    await clinic.forward(hours=1)
+    await ana.does(ana.person.sends_voice)
+    assert "They aim to reply by Wed 11 March, 09:30." in ana.last_message
+    await ana.does(ana.person.sends_photo, PNG, "this side")
+    own = [message for message in ana.person.messages if not message.from_bot]
+    await ana.does(ana.person.edits, own[-1], "the left side")
+    nour.news()
+    await nour.taps("Answer", nour.find("sent a message"))
+    assert nour.last_message.endswith(f"Ana wrote:\n{ASKED}\nthis side\nthe left side")
+    await nour.taps("Do not write")
+    assert nour.last_message == "Nothing was sent to Ana."
+    ana.news()
+    await nour.says("this goes nowhere")
+    assert ana.news() == []
+    await nour.presses("Today")
+    assert nour.last_message.count("- Ana, Tue 10 March") == 1
+    await nour.taps("Answered by phone", nour.find("sent a voice message"))
+    assert nour.toast() == "Done"
+    await nour.presses("Today")
+    assert "Waiting for an answer" not in nour.last_message
+
+
+async def test_two_who_answer_one_question_see_each_other(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    maya = await treated_by_maya(clinic)
+    await ana.says(ASKED)
+    await maya.taps("Answer")
+    # The lead saw it on her list of today.
+    await nour.presses("Today")
+    await nour.taps("Ana")
+    await nour.taps("Write to the patient")
+    assert nour.last_message.endswith("Maya has begun to write an answer too.")
+    ana.news()
+    maya.news()
+    await maya.says("On your back, please.")
+    assert ana.news() == ["Lumen: Maya writes to you.\nOn your back, please."]
+    assert nour.find("Maya has answered Ana:\nOn your back, please.\nYou do not have to do")
+    await nour.says("Your side is all right.")
+    assert ana.news() == []
+    assert nour.last_message == (
+        "Maya has answered Ana meanwhile, Tue 10 March, 14:30:\nOn your back, please.\n"
+        "Your words have not gone out. Do you want to send them too?"
+    )
+    await nour.taps("Send mine too")
+    assert ana.news() == ["Lumen: Nour writes to you.\nYour side is all right."]
+    assert maya.find("Nour has answered Ana:\nYour side is all right.")
+    # The button was good for those words only.
+    held = nour.find("Your words go to Ana now.")
+    await nour.taps("Open the card", held)
+    await nour.forges("1:writeheld:" + clinic_ref(nour))
+    assert ana.news() == []
+
+
+def clinic_ref(nour: Actor) -> str:
+    """The reference of the patient whose card the newest message shows."""
+    data = [
+        button["callback_data"]
+        for row in nour.person.last_message.inline_keyboard or ()
+        for button in row
+        if ":write:" in button.get("callback_data", "")
+    ]
+    return str(data[0]).rsplit(":", 1)[1]
+
+
+async def test_a_promise_that_passes_is_owned_up_to_once(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    maya = await treated_by_maya(clinic)
+    await ana.says(ASKED)
+    for person in (nour, ana, maya):
+        person.news()
+    await clinic.tick("2026-03-11 09:29")
+    assert LATE not in ana.heard
+    await clinic.tick("2026-03-11 09:31")
+    assert ana.news() == [LATE]
+    for person in (nour, maya):
+        (told,) = person.news()
+        assert told == (
+            f"Ana still waits for an answer, since Tue 10 March, 14:30.\n{ASKED}\n"
+            "The promised time has passed. Ana was told to phone.\nPlease answer now."
+        )
+    await nour.presses("Today")
+    assert "- Ana, Tue 10 March, 14:30, later than promised" in nour.last_message
+    nour.news()
+    await clinic.tick("2026-03-11 09:59")
+    assert LATE not in ana.news()
+    assert nour.news() == []
+    await maya.taps("Answer")
+    await maya.says("Yes.")
+    assert ana.last_message == "Lumen: Maya writes to you.\nYes."
+    assert nour.last_message.startswith("Maya has answered Ana:\nYes.")
+
+
+async def test_an_answer_in_time_leaves_nothing_to_own_up_to(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    await nour.says("Yes.")
+    ana.news()
+    nour.news()
+    await clinic.tick("2026-03-11 09:59")
+    assert ana.news() == []
+    assert nour.news() == []
+
+
+async def test_words_reach_the_patient_alone_or_nobody(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await nour.says("/enroll Ben mesotherapy-face")
+    await ben.opens(nour.link)
+    await ben.says("is this the right place?")
+    # Nobody has confirmed yet who this is.
+    await nour.taps("Answer")
+    assert nour.last_message == (
+        "I cannot write to Ben now: the account is not confirmed, or does not get our messages. "
+        "Please phone."
+    )
+    ben.news()
+    await nour.says("the results of Ben")
+    assert ben.news() == []
+
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    await nour.says("x" * 3001)
+    assert nour.last_message == (
+        "That is too long for one message. Please write 3000 characters at most."
+    )
+    ana.news()
+    # What was asked for stays asked for.
+    await nour.says("x" * 3000)
+    assert ana.news() == [f"Lumen: Nour writes to you.\n{'x' * 3000}"]
+    # A menu key is no answer.
+    await nour.taps("Answer", nour.find("sent a message"))
+    await nour.presses("Today")
+    assert ana.news() == []
+
+    # Stopped is not gone: who asks is answered.
+    await ana.says("/stop")
+    await ana.taps("Stop")
+    await ana.says("one more thing")
+    await nour.taps("Answer")
+    ana.news()
+    await nour.says("Of course.")
+    assert ana.news() == ["Lumen: Nour writes to you.\nOf course."]
+    # After the erasure nobody is told of a promise any more.
+    await ana.says("and another")
+    await ana.says("/erase")
+    await ana.taps("Erase my data")
+    await ana.taps("Erase for ever")
+    ana.news()
+    nour.news()
+    await clinic.tick("2026-03-11 10:30")
+    assert ana.news() == []
+    assert not any("Ana still waits" in said for said in nour.news())
+
+
+async def test_an_alert_that_somebody_has_taken_can_be_written_to(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await ana.reports_danger()
+    await nour.taps("I am on it")
+    assert nour.buttons == ["Write to the patient", "Close: how did it end", "Open the card"]
+    await nour.taps("Write to the patient")
+    ana.news()
+    await nour.says("I am calling you in a minute.")
+    assert ana.news() == ["Lumen: Nour writes to you.\nI am calling you in a minute."]
