@@ -50,12 +50,14 @@ TESTS = {
         "tests/stories/test_visits.py",
     ),
     "bot/services/dispatch.py": (
+        "tests/faults/test_may_leave.py",
         "tests/faults/test_bell.py",
         "tests/faults/test_order.py",
         "tests/faults/test_late.py",
         "tests/stories/test_main_job.py",
         "tests/stories/test_mended_plans.py",
         "tests/stories/test_visits.py",
+        "tests/stories/test_filler.py",
     ),
     "bot/incoming/inbox.py": (
         "tests/incoming/test_inbox.py",

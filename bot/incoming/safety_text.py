@@ -36,6 +36,7 @@ _CHATS = range(1, 2**63)
 _DANGER: Mapping[str, frozenset[str]] = {
     "step": answers.DANGER,
     "danger": answers.DANGER_ASKED,
+    "trend": frozenset({"worse"}),
     "sign": frozenset(reporting.DANGER),
     "said": frozenset({"it_got_worse", "no_one_answers", "reached_no"}),
 }

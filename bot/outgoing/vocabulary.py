@@ -69,6 +69,13 @@ _COURSE: Mapping[str, object] = {
     "target": None,
     "stopped": False,
 }
+_REPORT: Mapping[str, object] = {
+    "level": "URGENT",
+    "patient": "Ana",
+    "when": "Mon 10 March, 14:30",
+    "owner": None,
+    "unreached": False,
+}
 _NOT_BEGUN = {"sessions": 0, "day": None, "last": None, "next": None, "confirmed": False}
 
 VARIABLES: Mapping[str, Variable] = {
@@ -275,11 +282,12 @@ VARIABLES: Mapping[str, Variable] = {
     "phone_now": Variable("the session is so fresh that a call is due", False, True, (True,)),
     # What a practitioner looks at.
     "reports": Variable(
-        "open reports: level, patient, when",
-        [{"level": "URGENT", "patient": "Ana", "when": "Mon 10 March, 14:30"}],
-        [dict.fromkeys(("level", "patient", "when"), _HOSTILE)],
-        ([],),
+        "reports that nobody has closed: level, patient, when, owner, unreached",
+        [{**_REPORT, "owner": "Nour"}],
+        [{**dict.fromkeys(("level", "patient", "when", "owner"), _HOSTILE), "unreached": False}],
+        ([{**_REPORT, "unreached": True}], [_REPORT], []),
     ),
+    "asked_twice": Variable("a check was asked once more", True, True, (False,)),
     "questions": Variable(
         "questions without an answer: patient, when, late",
         [{"patient": "Ana", "when": "Mon 10 March, 14:30", "late": True}],
@@ -400,6 +408,7 @@ EXPECTED = Text()
 """What every text under ``patient/expected/``, one for each protocol, gets."""
 
 _ALERT = (
+    "quoted",
     *("patient", "account", "username", "level", "level_label", "sessions", "reported"),
     *("reported_at", "patient_phone", "closed", "not_confirmed", "is_test"),
 )
@@ -445,7 +454,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/urgent_closed": Text(),
     "patient/emergency": Text(("had", "nobody"), longest=LONGEST_CARD),
     "patient/note_for_doctor": Text(("had", "reported", "reported_at"), longest=LONGEST_CARD),
-    "patient/seek_care": Text(unasked=True),
+    "patient/seek_care": Text(("taken",), unasked=True),
     "patient/no_reply_yet": Text(unasked=True),
     "patient/reached_help": Text(unasked=True),
     "patient/noted_help": Text(),
@@ -570,6 +579,7 @@ TEXTS: Mapping[str, Text] = {
         ("patient", "answered"), always=("answered",), longest=LONGEST_LIST
     ),
     "practitioner/written": Text(("patient", "is_test")),
+    "practitioner/write_late": Text(("patient",)),
     "practitioner/write_left": Text(("patient",)),
     "practitioner/colleague_answered": Text(("patient", "writer", "answer"), longest=LONGEST_LIST),
     "practitioner/question_waits": Text(
@@ -651,7 +661,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "practitioner/unsent_list": Text(("n_unsent", "unsent"), longest=LONGEST_LIST),
     "practitioner/was_offline": Text(("offline_from", "offline_until", "restored")),
-    "practitioner/no_answer": Text(("patient",)),
+    "practitioner/no_answer": Text(("patient", "asked_twice")),
     "practitioner/visit_unrecorded": Text(("patient", "visit_at")),
     "practitioner/patients": Text(("count",)),
     "practitioner/card": Text(
@@ -715,6 +725,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "reports": (
         *("something_wrong", "emergency_word", "warning_sign", "not_calm", "check"),
         *("something_changed", "late_sign", "worse_again", "drill"),
+        *("reached_no", "no_one_answers"),
     ),
     "signs": (*SIGNS, *Group),
     "sign_buttons": SIGNS,

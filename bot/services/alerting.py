@@ -27,6 +27,8 @@ LOUD = frozenset({Level.URGENT, Level.EMERGENCY})
 OUTCOMES = ("spoke_by_phone", "seen_in_clinic", "sent_to_hospital", "no_contact", "false_alarm")
 # After an alert is closed nothing routine comes for so long (conversations.md 6).
 REST_AFTER = timedelta(days=1)
+# So much of a patient's own words stands in an alert; the whole follows by itself.
+_QUOTED = 1000
 Reported = Sequence[tuple[str, str]]
 """What was reported, as sections and keys of the labels, in the order in which it was said."""
 
@@ -55,9 +57,11 @@ async def raise_alert(
     *,
     drill: bool = False,
     to: Collection[To] = (),
+    quoted: str = "",
 ) -> Alert:
     """Open an alert and tell whoever hears of it first (or ``to``); what follows is on its row.
 
+    ``quoted`` are the patient's own words: whoever is called later reads them too.
     *Tell clinic* reaches them in clinic hours, anything higher at once (clinical.md 4).
     """
     hours = hours_of(turn.clinic)
@@ -76,7 +80,10 @@ async def raise_alert(
         is_drill=drill,
     )
     _arm(alert)
-    sealed.write(turn.session, alert, {"reported": [list(each) for each in reported]})
+    kept: dict[str, Any] = {"reported": [list(each) for each in reported]}
+    if quoted:
+        kept["quoted"] = quoted[:_QUOTED]
+    sealed.write(turn.session, alert, kept)
     turn.session.add(alert)
     await turn.session.flush()
     alerts.note(turn.session, alert, "opened", turn.now)
@@ -86,6 +93,16 @@ async def raise_alert(
     }.get(level, (To.TREATING,))
     await push(turn, alert, patient, to or first, due_at=told_at)
     return alert
+
+
+async def waiting(turn: Turn, patient: Patient) -> Alert | None:
+    """Return an urgent alert about the patient that is pushed already, as nobody has taken it.
+
+    Whoever writes ten words of danger is one patient in danger: ten alerts would hold up others'.
+    """
+    found = await alerts.open_of_patient(turn.session, patient.id or 0)
+    urgent = [each for each in found if each.level in LOUD and each.state is AlertState.OPEN]
+    return urgent[-1] if urgent else None
 
 
 def _arm(alert: Alert) -> None:
@@ -168,6 +185,7 @@ async def values_of(turn: Turn, alert: Alert, patient: Patient) -> dict[str, Any
         ],
         "patient_phone": str(sealed.read(turn.session, patient).get("phone", "")) or None,
         "waited_minutes": int(waited.total_seconds()) // 60,
+        "quoted": sealed.read(turn.session, alert).get("quoted"),
         "closed": await is_closed(turn, patient),
         "not_confirmed": patient.state is PatientState.OPENED and patient.confirmed_at is None,
         "is_test": patient.is_test,
@@ -183,11 +201,18 @@ def reported_words(turn: Turn, alert: Alert, language: str) -> list[str]:
     ]
 
 
-async def also_reported(turn: Turn, alert: Alert, patient: Patient, reported: Reported) -> None:
+async def also_reported(
+    turn: Turn,
+    alert: Alert,
+    patient: Patient,
+    reported: Reported,
+    to: Collection[To] = (To.TREATING, To.ON_CALL),
+) -> None:
     """Add to an open alert what the patient said after it was raised; whoever has it reads it."""
-    sealed.write(turn.session, alert, {"reported": [list(each) for each in reported]})
+    kept = sealed.read(turn.session, alert)
+    sealed.write(turn.session, alert, {**kept, "reported": [list(each) for each in reported]})
     turn.session.add(alert)
-    await push(turn, alert, patient, (To.TREATING, To.ON_CALL))
+    await push(turn, alert, patient, to)
 
 
 async def say_level(
@@ -211,7 +236,8 @@ async def say_level(
     values: dict[str, Any] = {
         "practitioner": words.name_of(turn.session, told[0]),
         "alone": len(everybody) == 1,
-        "nobody": False,
+        # Whoever asks for the number again, after it was closed, is told of nobody.
+        "nobody": alert.state is AlertState.CLOSED,
     }
     template, keys = {
         Level.EMERGENCY: ("patient/emergency", ("i_have_called", "need_the_number")),
@@ -275,6 +301,7 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
     practitioner = lead_or_practitioner(turn)
     alert = await _alert(turn, ref)
     patient = await people.patient(turn.session, alert.patient_id)
+    await turn.forget_text_about_others(patient)
     first = await alerts.acknowledge(turn.session, alert.id or 0, practitioner.id or 0, turn.now)
     await turn.session.refresh(alert)
     if first:
@@ -317,6 +344,7 @@ async def ask_outcome(turn: Turn, ref: str) -> None:
     if alert.state is AlertState.CLOSED:
         raise StaleButton
     patient = await people.patient(turn.session, alert.patient_id)
+    await turn.forget_text_about_others(patient)
     await turn.screen(
         "alerts/outcome",
         {"patient": words.name_of(turn.session, patient), "is_test": patient.is_test},

@@ -377,8 +377,8 @@ _FOLLOWS: dict[str, Follow] = {
     "yes_lump": _lump,
 }
 FOLLOWED = frozenset(_FOLLOWS)
-DANGER = frozenset(key for key, follow in _FOLLOWS.items() if follow in (_wrong, _sign))
-"""Answers that report danger."""
+DANGER = frozenset(key for key, follow in _FOLLOWS.items() if follow in (_wrong, _sign, _unsure))
+"""Answers that report danger, or may: on some days a doubt is urgent."""
 
 DANGER_ASKED = frozenset({"yes", "not_sure"})
 """The same of the answers to the question about danger."""

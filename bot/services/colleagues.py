@@ -1,14 +1,15 @@
 """The team's own links: who lets in a practitioner or a lead, and whom they replace."""
 
+from bot.domain.states import Lane
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import menus, reach
+from bot.services import menus, reach, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, NotAllowed
 from bot.services.turn import Turn
 from bot.storage import sealed
-from bot.storage.queries import people
-from bot.storage.tables import Invitation, Practitioner
+from bot.storage.queries import alerts, people
+from bot.storage.tables import Alert, Invitation, Practitioner
 
 
 async def open_link(turn: Turn, invitation: Invitation) -> None:
@@ -55,7 +56,7 @@ async def open_link(turn: Turn, invitation: Invitation) -> None:
 
 
 async def replace(turn: Turn, leaver: Practitioner, heir: Practitioner) -> None:
-    """End a practitioner's access at once; their patients move to ``heir``."""
+    """End a practitioner's access at once; their patients and open reports move to ``heir``."""
     leaver.removed_at = turn.now
     turn.session.add(leaver)
     waiting = await people.unconfirmed_of(turn.session, leaver.id or 0)
@@ -64,3 +65,30 @@ async def replace(turn: Turn, leaver: Practitioner, heir: Practitioner) -> None:
         # Whoever was asked is gone; the patient must not wait for an answer that cannot come.
         patient.practitioner_id = heir.id or 0
         await reach.ask_to_confirm(turn.session, turn.clinic, patient, turn.now)
+    for alert in await alerts.taken_by(turn.session, leaver.id or 0):
+        await _hand_over(turn, alert, heir)
+
+
+async def _hand_over(turn: Turn, alert: Alert, heir: Practitioner) -> None:
+    alert.acked_by = heir.id
+    turn.session.add(alert)
+    alerts.note(turn.session, alert, "handed_over", turn.now, heir.id)
+    patient = await people.patient(turn.session, alert.patient_id)
+    name = words.name_of(turn.session, heir)
+    await turn.tell(
+        heir,
+        "alerts/acknowledged",
+        {
+            "patient": words.name_of(turn.session, patient),
+            "owner": name,
+            "yours": True,
+            "is_test": patient.is_test,
+        },
+        [
+            [Button(label="close_report", data=buttons.pack("close", alert.ref))],
+            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+        ],
+        patient=patient,
+        lane=Lane.DANGER,
+        report=alert.ref,
+    )

@@ -10,7 +10,13 @@ from bot.services.turn import Turn
 from bot.storage.queries import people
 from bot.storage.tables import Practitioner
 
-ON_CALL, BACKUP = "oncall", "backup"
+# The button carries what is wished: an old one, or two taps, never turn it around.
+_SETS = {
+    "oncall": ("is_on_call", True),
+    "offcall": ("is_on_call", False),
+    "backup": ("is_backup", True),
+    "nobackup": ("is_backup", False),
+}
 
 
 async def _member(turn: Turn, ref: str) -> Practitioner:
@@ -31,23 +37,22 @@ async def show_member(turn: Turn, ref: str) -> None:
 async def change(turn: Turn, ref: str, which: str) -> None:
     """Put somebody on a duty, or take them off it."""
     member = await _member(turn, ref)
-    if which == ON_CALL:
-        member.is_on_call = not member.is_on_call
-    elif which == BACKUP:
-        member.is_backup = not member.is_backup
-    else:
+    if which not in _SETS:
         raise StaleButton
+    setattr(member, *_SETS[which])
     turn.session.add(member)
     await turn.session.flush()
     await _show(turn, member)
 
 
 async def _show(turn: Turn, member: Practitioner) -> None:
-    on_call = "not_on_call" if member.is_on_call else "on_call"
-    backup = "no_backup" if member.is_backup else "is_backup"
+    offered = (
+        ("not_on_call", "offcall") if member.is_on_call else ("on_call", "oncall"),
+        ("no_backup", "nobackup") if member.is_backup else ("is_backup", "backup"),
+    )
     rows = [
-        [Button(label=on_call, data=buttons.pack("duty", member.ref, ON_CALL))],
-        [Button(label=backup, data=buttons.pack("duty", member.ref, BACKUP))],
+        [Button(label=label, data=buttons.pack("duty", member.ref, which))]
+        for label, which in offered
     ]
     if member.role != LEAD:
         rows.append([Button(label="remove_member", data=buttons.pack("remove", member.ref))])

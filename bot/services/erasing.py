@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,7 +13,7 @@ from bot.domain.states import Lane, PatientState, Reason, ReminderState
 from bot.domain.times import QuietHours
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import outbox, own_settings, team, words
+from bot.services import outbox, own_name, own_settings, team, words
 from bot.services.deps import Deps, new_ref
 from bot.services.planning import replan
 from bot.services.turn import Turn
@@ -28,6 +28,7 @@ GOODBYE = "patient/erased"
 # A vital sign for each patient of whom something outside the database is still to be done.
 _MARK = "erased:"
 _PHOTOS = "photos"
+_ARMED, _ARMED_FOR = "erase", timedelta(minutes=15)
 
 
 def _row(label: str, answer: str) -> list[Button]:
@@ -40,12 +41,17 @@ async def ask(turn: Turn) -> None:
 
 
 async def ask_again(turn: Turn) -> None:
-    """Ask once more, as it cannot be undone."""
+    """Ask once more, as it cannot be undone; the answer counts for a quarter of an hour."""
+    await turn.await_text(_ARMED, until=(turn.now + _ARMED_FOR).isoformat())
     await _ask(turn, "patient/erase_again", _row("erase_for_ever", "ever"))
 
 
 async def _ask(turn: Turn, template: str, yes: list[Button]) -> None:
     patient = own_settings.asking(turn)
+    if patient.confirmed_at is None:
+        # What is held may be somebody else's: this account can only let go of it.
+        await own_name.ask_not_me(turn)
+        return
     open_report = await erasing.open_report(turn.session, patient.id or 0)
     await turn.tell_patient(
         patient,
@@ -61,12 +67,23 @@ async def _ask(turn: Turn, template: str, yes: list[Button]) -> None:
 
 async def keep(turn: Turn) -> None:
     """Leave everything as it is."""
+    await turn.await_text("")
     await turn.tell_patient(own_settings.asking(turn), "patient/erase_kept")
 
 
 async def erase(turn: Turn) -> None:
-    """Erase all that is held on the asking patient; the clinic hears that somebody did."""
+    """Erase all that is held on the asking patient; the clinic hears that somebody did.
+
+    Asked once more when the question was not asked just now: the button stays on the phone.
+    """
     patient = own_settings.asking(turn)
+    if patient.confirmed_at is None:
+        await own_name.let_go(turn)
+        return
+    awaiting, notes = await turn.awaiting()
+    if awaiting != _ARMED or turn.now > datetime.fromisoformat(notes["until"]):
+        await ask_again(turn)
+        return
     treating = await team.responders(turn.session, patient)
     for card in (*await erasing.same_account(turn.session, patient), patient):
         await forget(turn.session, card, turn.now, handling=turn.update_id)

@@ -18,6 +18,7 @@ from bot.services.deps import Deps
 from bot.services.errors import StaleButton
 from bot.services.holding import Why
 from bot.services.turn import Turn
+from bot.storage import sealed
 from bot.storage.database import Priority
 from bot.storage.queries import alerts, people
 from bot.storage.tables import Alert, Patient
@@ -97,7 +98,8 @@ def _said(alert: Alert, *keys: str) -> Sequence[Sequence[Button]]:
 
 async def _seek_care(turn: Turn, alert: Alert, patient: Patient) -> None:
     rows = _said(alert, "getting_help", "it_got_worse")
-    await turn.tell_patient(patient, "patient/seek_care", rows=rows, lane=Lane.DANGER)
+    taken = alert.state is not AlertState.OPEN
+    await turn.tell_patient(patient, "patient/seek_care", {"taken": taken}, rows, lane=Lane.DANGER)
 
 
 async def patient_says(turn: Turn, ref: str, key: str) -> None:
@@ -112,15 +114,18 @@ async def patient_says(turn: Turn, ref: str, key: str) -> None:
         return
     if patient is None or alert is None or alert.patient_id != patient.id:
         raise StaleButton
+    if key in _NOT_HELPED and alert.state is AlertState.CLOSED:
+        # Whoever closed it hears nothing of it any more: this is a report of its own.
+        await reporting.begin(turn, patient, reporting.WRONG)
+        return
     if key in ("reached_no", "need_the_number") and alert.level is Level.EMERGENCY:
         whole = await situation.read(turn.session, patient.id or 0)
         await alerting.say_level(turn, patient, alert.level, alert, whole)
-        if key == "reached_no" and alert.state is not AlertState.CLOSED:
-            await alerting.push(turn, alert, patient, tuple(To), again=True)
+        if key == "reached_no":
+            await _tell_still(turn, alert, patient, key)
     elif key == "no_one_answers":
         await _seek_care(turn, alert, patient)
-        if alert.state is AlertState.OPEN:
-            await alerting.push(turn, alert, patient, tuple(To), again=True)
+        await _tell_still(turn, alert, patient, key)
     elif key == "send_photo_now":
         await photos.coach(turn)
     elif key in _NOTED:
@@ -131,4 +136,15 @@ async def patient_says(turn: Turn, ref: str, key: str) -> None:
     alerts.note(turn.session, alert, f"patient_{key}", turn.now)
 
 
+async def _tell_still(turn: Turn, alert: Alert, patient: Patient, key: str) -> None:
+    """Let everybody know that the patient has no help yet, also whoever has taken the alert."""
+    if alert.state is AlertState.OPEN:
+        await alerting.push(turn, alert, patient, tuple(To), again=True)
+        return
+    kept = [(section, name) for section, name in sealed.read(turn.session, alert)["reported"]]
+    if ("reports", key) not in kept:
+        await alerting.also_reported(turn, alert, patient, [*kept, ("reports", key)], tuple(To))
+
+
+_NOT_HELPED = ("reached_no", "no_one_answers")
 _NOTED = ("i_have_called", "called_the_clinic", "getting_help", "i_called", "reached_yes")

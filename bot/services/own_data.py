@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.outgoing import dates, telegram_html
 from bot.outgoing.catalogue import Catalogue
-from bot.services import outbox, own_settings, situation, words
+from bot.services import joining, outbox, own_settings, situation, words
 from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
@@ -37,6 +37,9 @@ _MEANINGS = {
     ("reports", "level"): "levels",
     ("alerts", "level"): "levels",
     ("answers", "answer"): "buttons",
+    ("reports", "answers"): "signs",
+    ("reports", "trend"): "trends",
+    ("alerts", "outcome"): "outcomes",
     ("limits", "limit"): "limits",
     ("courses", "treatment"): "treatments",
 }
@@ -45,6 +48,10 @@ _MEANINGS = {
 async def send(turn: Turn) -> None:
     """Say that it is being collected, and queue both files; they are made when they leave."""
     patient = own_settings.asking(turn)
+    if patient.confirmed_at is None:
+        # Nobody has said yet that this account is the patient's.
+        await joining.go_on(turn)
+        return
     # A finger that taps twice gets one copy.
     since = turn.now - outbox.SAME_REQUEST
     twice = await told.count_said(turn.session, turn.account.id, _BEGUN, since)
@@ -290,6 +297,11 @@ def _words(
 ) -> str:
     language, zone = whole.patient.language, whole.zone
     section = _MEANINGS.get((kind, key))
+
+    def named(name: object) -> str:
+        known = section is not None and str(name) in catalogue.keys(language, section)
+        return catalogue.label(language, section, str(name)) if known and section else str(name)
+
     if isinstance(value, datetime):
         # A visit's time is the clinic's, as everywhere.
         zone = ZoneInfo(whole.clinic.timezone) if kind == "visits" else zone
@@ -301,7 +313,8 @@ def _words(
     if isinstance(value, bool):
         return catalogue.label(language, "buttons", "yes" if value else "no")
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return dates.join([str(each) for each in value], language)
-    if section is not None and str(value) in catalogue.keys(language, section):
-        return catalogue.label(language, section, str(value))
-    return str(value)
+        # An alert's signs carry the section of the labels that names them.
+        pairs = (kind, key) == ("alerts", "reported")
+        items = [catalogue.label(language, *each) if pairs else named(each) for each in value]
+        return dates.join(items, language)
+    return named(value)

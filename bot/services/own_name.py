@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from bot.domain.states import PatientState
+from bot.domain import typed
+from bot.domain.states import Lane, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.services import accounts, enrolling, joining, own_settings, pausing, reports, team, words
 from bot.services import typed_texts as own_words
-from bot.services.errors import CareError
+from bot.services.errors import CareError, StaleButton
 from bot.services.planning import replan
 from bot.services.turn import Turn
 from bot.storage import sealed
@@ -15,11 +16,14 @@ from bot.storage import sealed
 _ASKED = "own_name"
 # What is typed later than this was not meant as a name any more.
 _ASKED_FOR = timedelta(minutes=15)
+_WORDS_OF_A_NAME = 4
 
 
 async def ask(turn: Turn) -> None:
     """Ask for the right name: it is the next that the patient types."""
     patient = own_settings.asking(turn)
+    if patient.confirmed_at is None:
+        raise StaleButton
     await turn.await_text(_ASKED, until=(turn.now + _ASKED_FOR).isoformat())
     await turn.tell_patient(patient, "patient/ask_name")
 
@@ -33,7 +37,8 @@ async def forget(turn: Turn) -> None:
 async def take(turn: Turn, text: str) -> bool:
     """Keep a typed name and tell the practitioner; say whether it was one.
 
-    A STOP, a word of danger and what is too long for a name are the patient's words as ever.
+    A STOP, a word of danger, a question about a limit and what is too long for a name are the
+    patient's words as ever.
     """
     patient = own_settings.asking(turn)
     awaiting, notes = await turn.awaiting()
@@ -41,7 +46,10 @@ async def take(turn: Turn, text: str) -> bool:
         return False
     await turn.await_text("")
     late = turn.now > datetime.fromisoformat(notes["until"])
-    if late or reports.has_emergency_word(turn, text) or own_words.is_stop(turn, text.lower()):
+    said = typed.simplified(text)
+    sentence = len(text.split()) > _WORDS_OF_A_NAME or own_words.asked_limits(turn, said)
+    danger = reports.has_emergency_word(turn, text)
+    if late or sentence or danger or own_words.is_stop(turn, text.lower()):
         return False
     try:
         name = enrolling.clean_name(text)
@@ -88,6 +96,8 @@ async def let_go(turn: Turn) -> None:
                 [Button(label="open_card", data=buttons.pack("card", patient.ref))],
             ],
             patient=patient,
+            # Nothing more reaches the patient by the bot: somebody must hear of it.
+            lane=Lane.DANGER,
         )
     await turn.session.flush()
     await accounts.unlink(turn, patient)

@@ -75,7 +75,9 @@ async def _rows(turn: Turn, patient: Patient, *, several: bool) -> list[list[But
         rows.append(button("end_pause", "unpause"))
     elif patient.state is PatientState.ACTIVE and patient.paused_until is None:
         rows.append(button("pause_7_days", "pause"))
-    return [*rows, button("name_is_wrong", "name"), button("this_is_not_me", "notme")]
+    if patient.confirmed_at is not None:
+        rows.append(button("name_is_wrong", "name"))
+    return [*rows, button("this_is_not_me", "notme")]
 
 
 async def _choose(

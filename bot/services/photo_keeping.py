@@ -103,7 +103,9 @@ class Keeper:
         wait_s = _LOOK_S
         failed = 0
         rows = [row for row in rows if self._resting.get(row.ref, 0.0) <= now_s]
-        for _, group in groupby(sorted(rows, key=_together), key=_together):
+        # What failed before comes last: it must not keep everybody else's waiting for good.
+        rows.sort(key=lambda row: (row.ref in self._resting, *_together(row)))
+        for _, group in groupby(rows, key=_together):
             several = list(group)
             whole_at = max(each.received_at for each in several) + ALBUM_WAIT
             if several[0].album is not None and now < whole_at:

@@ -110,7 +110,7 @@ async def coach(turn: Turn) -> None:
     patient = turn.patient
     if patient is None:
         raise StaleButton
-    if not turn.clinic.photos_on:
+    if not turn.clinic.photos_on or patient.confirmed_at is None:
         await reports.ask_clinic(turn)
         return
     if await _agreed(turn, patient) is None:
@@ -201,6 +201,6 @@ async def name_angle(turn: Turn, ref: str, angle: str) -> None:
 
 
 def _asked(turn: Turn) -> Patient:
-    if turn.patient is None or not turn.clinic.photos_on:
+    if turn.patient is None or not turn.clinic.photos_on or turn.patient.confirmed_at is None:
         raise StaleButton
     return turn.patient

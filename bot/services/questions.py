@@ -47,6 +47,9 @@ async def take(turn: Turn, patient: Patient, kind: str, text: str) -> Question:
             asked_at=turn.now,
             reply_by=promise(turn),
         )
+    elif question.overdue_at is not None:
+        # What was promised has passed and was owned up to: what is written now is promised anew.
+        question.reply_by, question.overdue_at = promise(turn), None
     said = [str(sealed.read(turn.session, question).get("text", "")), text]
     sealed.write(
         turn.session, question, {"text": "\n".join(each for each in said if each)[-_KEPT:]}

@@ -13,7 +13,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain import triage, typed
-from bot.domain.states import Lane, Level, PatientState
+from bot.domain.states import AlertState, Lane, Level, PatientState
 from bot.domain.triage import GROUPS, NOTHING_EXPECTED, Group, Trend
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
@@ -122,10 +122,23 @@ async def begin(
     before = await alerts.open_report(turn.session, patient.id or 0)
     if before is not None:
         if turn.now - before.opened_at < SAME_TAP:
-            await _show_first(turn, patient, before)
+            await _begun_again(turn, patient, before, why, trend)
             return
-        await finish(turn, patient, before)
+        # Begun anew, so nothing more comes of the one before: it stopped half-way.
+        await finish(turn, patient, before, half_way=True)
     report = await _open(turn, patient, why, reminder, trend)
+    await _show_first(turn, patient, report)
+
+
+async def _begun_again(
+    turn: Turn, patient: Patient, report: Report, why: str, trend: Trend | None
+) -> None:
+    """Show the first list once more; what the second tap says of how it began counts too."""
+    said = _read(turn.session, report)
+    if why in _URGENT_BY_ITSELF:
+        said.why = why
+    said.trend = said.trend or trend
+    _write(turn.session, report, said)
     await _show_first(turn, patient, report)
 
 
@@ -198,19 +211,29 @@ async def _slip(turn: Turn, patient: Patient, report: Report, said: _Said) -> No
     """End a report in which nothing was said; a report that says something cannot be a slip."""
     if said.answers or said.pending or report.level is not None:
         raise StaleButton
+    # Without a level it says nothing: whoever owes an answer still owes it.
     report.due_at, report.ended_at = None, turn.now
-    report.level = Level.EXPECTED
     turn.session.add(report)
     await turn.await_text("")
     await turn.tell_patient(patient, "patient/slip", rows=[wrong_row()])
 
 
+def _keep_pending(said: _Said, key: str) -> None:
+    """Keep a key of the first list as said, unless this tap tells which of its signs it is.
+
+    An answer can only raise: a question that is still open is not taken back by another tap.
+    """
+    if said.pending and key != said.pending and key not in GROUPS[Group(said.pending)]:
+        said.answers.append(said.pending)
+    said.pending = ""
+
+
 async def _group(turn: Turn, patient: Patient, report: Report, said: _Said, group: Group) -> None:
+    _keep_pending(said, group.value)
     whole = await situation.read(turn.session, patient.id or 0)
     asks_sight = any(done.protocol.triage.asks_about_sight for done in whole.recent(turn.now))
     if group in _AT_ONCE or (group is Group.SIGHT and not asks_sight):
         said.answers.append(group.value)
-        said.pending = ""
         _write(turn.session, report, said)
         await finish(turn, patient, report)
         return
@@ -244,12 +267,13 @@ async def _sign(turn: Turn, patient: Patient, report: Report, said: _Said, key: 
     sign = {**_FEVER, **_SIGHT}.get(key, key)
     if sign not in said.answers:
         said.answers.append(sign)
-    said.pending = ""
+    _keep_pending(said, sign)
     _write(turn.session, report, said)
-    if key in _FEVER or key in _SIGHT:
+    group = next((each for each in _LISTS if key in GROUPS[each]), None)
+    if group is None:
+        # No list holds it: the answer to a question, or typed. It says enough to act on.
         await finish(turn, patient, report)
         return
-    group = next((each for each in _LISTS if key in GROUPS[each]), Group.MILDER)
     await _show_list(turn, patient, report, said, group, edit=True)
     if key in GROUPS[Group.PAIN]:
         # What to do now must not wait for "Done"; more may be picked after it.
@@ -282,8 +306,9 @@ async def _act(
     level = _level(whole, said, turn.now, half_way=half_way)
     reported = _reported(said)
     before = report.level
-    if before is not None and triage.highest([before, level]) is before:
-        await _add_to_alert(turn, patient, report, reported)
+    known = before is not None and triage.highest([before, level]) is before
+    # What is said after its alert was closed is of a new one.
+    if known and await _is_added(turn, patient, report, reported):
         return
     report.level = level
     turn.session.add(report)
@@ -294,13 +319,20 @@ async def _act(
     await alerting.say_level(turn, patient, level, alert, whole)
 
 
-async def _add_to_alert(
+async def _is_added(
     turn: Turn, patient: Patient, report: Report, reported: alerting.Reported
-) -> None:
-    for alert in await alerts.open_of_patient(turn.session, patient.id or 0):
-        known = sealed.read(turn.session, alert).get("reported", [])
-        if alert.report_id == report.id and known != [list(each) for each in reported]:
-            await alerting.also_reported(turn, alert, patient, reported)
+) -> bool:
+    """Add what is new to the report's alert; say no when that alert has been closed before."""
+    alert = await alerts.latest_of_report(turn.session, report.id or 0)
+    if alert is None:
+        return True
+    known = sealed.read(turn.session, alert).get("reported", [])
+    if known == [list(each) for each in reported]:
+        return True
+    if alert.state is AlertState.CLOSED:
+        return False
+    await alerting.also_reported(turn, alert, patient, reported)
+    return True
 
 
 def _level(whole: Situation, said: _Said, now: datetime, *, half_way: bool) -> Level:
@@ -310,7 +342,7 @@ def _level(whole: Situation, said: _Said, now: datetime, *, half_way: bool) -> L
         triage.level_of(done.protocol.triage, whole.day_after(done, now), said.answers, said.trend)
         for done in recent
     ] or [triage.level_of(NOTHING_EXPECTED, 0, said.answers, said.trend)]
-    if not said.answers and said.trend is None:
+    if not said.answers and (said.trend is None or said.why in _URGENT_BY_ITSELF):
         # Nothing was picked: what it began with counts.
         alone = Level.URGENT if said.why in _URGENT_BY_ITSELF else Level.TELL_CLINIC
         levels.append(alone)

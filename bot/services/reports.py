@@ -9,7 +9,7 @@ from bot.domain.states import Lane, Level
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import alerting, outbox, questions, team, words
+from bot.services import alerting, outbox, questions, situation, team, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError
 from bot.services.outbox import Rows
@@ -82,7 +82,14 @@ async def pass_on(
     if urgent:
         await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
         words_of_danger = [("reports", "emergency_word")]
-        report = (await alerting.raise_alert(turn, patient, Level.URGENT, words_of_danger)).ref
+        alert = await alerting.waiting(turn, patient)
+        if alert is None:
+            alert = await alerting.raise_alert(
+                turn, patient, Level.URGENT, words_of_danger, quoted=text
+            )
+            whole = await situation.read(turn.session, patient.id or 0)
+            await alerting.send_note(turn, patient, alert, whole)
+        report = alert.ref
     # Only what belongs to an alert goes with the alerts: whoever writes much delays nobody else's.
     lane = Lane.DANGER if urgent else Lane.REPLY
     # A text longer than the quotation is copied whole.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bot.domain.states import CourseState, PatientState, ReminderState
+from bot.domain.states import AlertState, CourseState, PatientState, ReminderState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import (
@@ -19,8 +19,8 @@ from bot.services import (
 from bot.services.errors import StaleButton
 from bot.services.situation import Situation
 from bot.services.turn import Turn
-from bot.storage.queries import people, photos
-from bot.storage.tables import Reminder
+from bot.storage.queries import alerts, people, photos, unanswered
+from bot.storage.tables import Patient, Reminder
 
 # What a screen lists at most: more would not fit into one message.
 _PAGE = 20
@@ -113,7 +113,10 @@ async def show_card(turn: Turn, ref: str) -> None:
     await turn.screen(
         "practitioner/card",
         _card_values(turn, whole),
-        _card_rows(whole, photos=bool(await photos.stored_of(turn.session, patient.id or 0))),
+        [
+            *(await _report_rows(turn, patient)),
+            *_card_rows(whole, photos=bool(await photos.stored_of(turn.session, patient.id or 0))),
+        ],
         patient=patient,
     )
 
@@ -159,6 +162,23 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
         "paused": patient.paused_until is not None,
         "paused_until": pausing.last_day(whole, language, turn.now),
     }
+
+
+async def _report_rows(turn: Turn, patient: Patient) -> list[list[Button]]:
+    """Return what can be done about the patient's reports, wherever their own messages are."""
+    rows = []
+    for alert in await alerts.open_of_patient(turn.session, patient.id or 0):
+        label, action = "close_report", "close"
+        if alert.state is AlertState.OPEN:
+            label, action = "i_am_on_it", "ack"
+        rows.append([Button(label=label, data=buttons.pack(action, alert.ref))])
+    closed = await alerts.to_resume(turn.session, patient.id or 0)
+    if closed is not None:
+        data = buttons.pack("resumeafter", closed.ref)
+        rows.append([Button(label="resume_plan", data=data)])
+    if await unanswered.is_listed(turn.session, patient.id or 0):
+        rows.append([Button(label="i_phoned", data=buttons.pack("phoned", patient.ref))])
+    return rows
 
 
 def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:

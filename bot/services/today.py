@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import time, timedelta
+from typing import Any
 
 from bot.domain.states import Level, PatientState, VisitState
 from bot.domain.times import to_utc
@@ -11,7 +12,7 @@ from bot.services import enrolling, holding, unanswered, unsent, words
 from bot.services.turn import Turn
 from bot.storage.queries import alerts, falling_due, not_sent, people, plans, questions
 from bot.storage.queries import unanswered as awaited
-from bot.storage.tables import Patient
+from bot.storage.tables import Alert, Patient
 
 # What the screen lists at most: more would not fit into one message.
 _ROWS = 12
@@ -94,8 +95,8 @@ async def show(turn: Turn) -> None:
     )
 
 
-async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, str]]:
-    """Return what waits for somebody: the most urgent first, then what has waited longest."""
+async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, Any]]:
+    """Return what nobody has closed: the most urgent first, then what has waited longest."""
     language = turn.clinic.language
     reports = []
     waiting = await alerts.open_of_clinic(turn.session, turn.clinic.id or 0)
@@ -108,9 +109,17 @@ async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, str]
                 "patient": _listed(turn, patient, refs),
                 "when": dates.moment(alert.opened_at, turn.clinic_zone, language, turn.now),
                 "level": turn.deps.catalogue.label(language, "levels", alert.level.value),
+                "owner": await _owner(turn, alert),
+                "unreached": alert.unreached_at is not None,
             }
         )
     return reports
+
+
+async def _owner(turn: Turn, alert: Alert) -> str | None:
+    if alert.acked_by is None:
+        return None
+    return words.name_of(turn.session, await people.practitioner(turn.session, alert.acked_by))
 
 
 def _listed(turn: Turn, patient: Patient, refs: dict[str, str]) -> str:

@@ -196,6 +196,15 @@ class Turn:
             return "", {}
         return dialogue.awaiting, sealed.read(self.session, dialogue)
 
+    async def forget_text_about_others(self, patient: Patient) -> None:
+        """Wait no longer for what was to be typed about somebody else than this patient.
+
+        Whoever turns to one patient has left the other: words typed now must not reach that one.
+        """
+        awaiting, notes = await self.awaiting()
+        if awaiting and notes.get("patient") not in (None, patient.ref):
+            await self.await_text("")
+
     async def await_text(self, what: str, **notes: Any) -> None:
         """Remember what the next typed text of this chat will be; ``""`` forgets it."""
         dialogue = await people.dialogue(self.session, self.account.id)

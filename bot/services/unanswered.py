@@ -75,7 +75,11 @@ async def _look(session: AsyncSession, deps: Deps, reminder_id: int, now: dateti
         if _same_day(whole, row, now):
             turn = Turn.by_the_clock(session, deps, whole.clinic, whole.patient, now)
             await reports.tell_practitioner(
-                turn, whole.patient, "practitioner/no_answer", rows=_phoned(whole.patient.ref)
+                turn,
+                whole.patient,
+                "practitioner/no_answer",
+                {"asked_twice": row.nudged_at is not None},
+                _phoned(whole.patient.ref),
             )
     return 1
 

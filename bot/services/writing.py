@@ -9,6 +9,7 @@ from bot.outgoing.buttons import Button
 from bot.services import enrolling, questions, words
 from bot.services.errors import CareError, StaleButton
 from bot.services.turn import Turn
+from bot.storage.queries import outbox as messages
 from bot.storage.queries import people
 from bot.storage.queries import questions as queries
 from bot.storage.tables import Patient, Practitioner, Question
@@ -18,6 +19,7 @@ WORDS = "words_to_patient"
 LONGEST = 3000
 # Whoever began to write longer ago has been called away.
 _WRITING = timedelta(minutes=10)
+_TYPING = timedelta(minutes=30)
 _READ = (PatientState.ACTIVE, PatientState.STOPPED)
 
 
@@ -92,8 +94,19 @@ async def take_words(turn: Turn, text: str) -> None:
         raise CareError("words_length", {"longest": LONGEST})
     question = await queries.latest(turn.session, patient.id or 0)
     since = datetime.fromisoformat(notes["since"])
+    if turn.now - since > _TYPING:
+        # Asked for so long ago, it may be meant for somebody else.
+        await turn.await_text("")
+        await turn.tell(
+            practitioner,
+            "practitioner/write_late",
+            {"patient": words.name_of(turn.session, patient)},
+            [[Button(label="write_to_patient", data=buttons.pack("write", patient.ref))]],
+            patient=patient,
+        )
+        return
     if question is None or not _meanwhile(question, practitioner, since):
-        await _send(turn, practitioner, patient, question, text)
+        await _send(turn, practitioner, patient, _of_then(question, since), text)
         return
     await turn.await_text(WORDS, patient=patient.ref, since=turn.now.isoformat(), held=text)
     await turn.screen(
@@ -110,6 +123,11 @@ async def take_words(turn: Turn, text: str) -> None:
     )
 
 
+def _of_then(question: Question | None, since: datetime) -> Question | None:
+    """Return what the words answer; a question asked after they were begun stays open."""
+    return question if question is not None and question.asked_at <= since else None
+
+
 def _meanwhile(question: Question, writer: Practitioner, since: datetime) -> bool:
     answered = question.answered_at
     return answered is not None and answered >= since and question.answered_by != writer.id
@@ -123,7 +141,8 @@ async def send_held(turn: Turn, ref: str) -> None:
         raise StaleButton
     patient = await _reader(turn, ref)
     question = await queries.latest(turn.session, patient.id or 0)
-    await _send(turn, practitioner, patient, question, notes["held"])
+    since = datetime.fromisoformat(notes["since"])
+    await _send(turn, practitioner, patient, _of_then(question, since), notes["held"])
 
 
 async def _send(
@@ -187,7 +206,12 @@ async def answered_by_phone(turn: Turn, ref: str) -> None:
     practitioner = enrolling.lead_or_practitioner(turn)
     patient = await enrolling.own_patient(turn, ref)
     question = await queries.latest(turn.session, patient.id or 0)
+    number = turn.message_id or 0
+    tapped = await messages.message_in_chat(turn.session, turn.account.id, number)
     if question is None or question.answered_at is not None:
+        raise StaleButton
+    if tapped is not None and tapped.queued_at < question.asked_at:
+        # The button of an earlier question: nobody has read this one yet.
         raise StaleButton
     questions.close(turn, question, practitioner, "")
     turn.toast = "done"

@@ -125,3 +125,5 @@ async def test_a_full_night_without_anybody_ends_with_a_mark(clinic: Clinic) -> 
     assert not any("nobody has taken it" in said for said in nour.news())
     # It stays open: somebody may still take it.
     assert await clinic.rows("SELECT state FROM v_alert") == [{"state": "open"}]
+    await nour.presses("Today")
+    assert "- URGENT: Ana, Tue 10 March, 14:30, nobody took it" in nour.last_message

@@ -206,7 +206,9 @@ async def test_an_erased_account_still_reads_where_to_call(clinic: Clinic) -> No
     await clinic.check_ledger()
 
 
-async def test_after_stop_and_before_joining_it_is_the_same(clinic: Clinic) -> None:
+async def test_after_stop_it_is_the_same_and_before_joining_the_account_is_let_go(
+    clinic: Clinic,
+) -> None:
     nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
     await clinic.enroll(ana)
     await ana.says("/stop")
@@ -216,8 +218,9 @@ async def test_after_stop_and_before_joining_it_is_the_same(clinic: Clinic) -> N
     await nour.says("/enroll Ben mesotherapy-face")
     link = nour.link
     await ben.opens(link)
-    await erases(ben)
-    assert ben.last_message == DONE
+    await ben.says("/erase")
+    await ben.taps("No, that is not me")
+    assert "I have kept no data about you." in ben.last_message
     for person in (ana, ben):
         assert not await clinic.member(person)
     # What was to be asked about him is asked no more.
@@ -228,8 +231,25 @@ async def test_after_stop_and_before_joining_it_is_the_same(clinic: Clinic) -> N
     assert "nothing that I can take back" in nour.last_message or "out of date" in nour.last_message
     await nour.presses("Today")
     await nour.says("/patients")
-    assert nour.buttons == ["Add a patient"]
+    # His card is the clinic's, for a new link; hers is gone.
+    assert nour.buttons == ["Ben, invited", "Add a patient"]
     await clinic.check_ledger()
+
+
+async def test_an_old_button_never_erases_by_one_tap(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    await ana.says("/erase")
+    await ana.taps("Erase my data")
+    armed = ana.person.last_message
+    await ana.taps("Keep my data")
+    await ana.taps("Erase for ever", armed)
+    assert ana.last_message.startswith("Do you want to erase it all?")
+    await clinic.forward(minutes=16)
+    await ana.taps("Erase for ever", armed)
+    assert ana.last_message.startswith("Do you want to erase it all?")
+    await ana.taps("Erase for ever")
+    assert ana.last_message == DONE
 
 
 async def test_what_waits_for_the_line_is_gone_too(clinic: Clinic) -> None:

@@ -115,14 +115,31 @@ async def test_the_files_themselves_are_kept_nowhere(clinic: Clinic) -> None:
     assert sent == ["sent", "sent", "sent"]
 
 
-async def test_before_joining_it_is_what_is_held_by_then(clinic: Clinic) -> None:
-    await clinic.nour.says("/enroll Ben mesotherapy-face")
-    await clinic.ben.opens(clinic.nour.link)
-    await clinic.ben.says("/mydata")
-    held = files(clinic.ben)[1]
-    assert held["details"][0]["state"] == "opened"
-    assert held["consents"] == []
-    assert held["reminders"] == []
+async def test_an_account_that_nobody_has_confirmed_gets_nothing_of_the_patient(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await ana.reports_danger()
+    await clinic.forward(minutes=5)
+    await nour.says("/patients")
+    await nour.taps("Ana, active")
+    await nour.taps("Make a new link")
+    await nour.taps("Make a new link")
+    # The link is opened by somebody else, who tries whatever there is.
+    stranger = clinic.someone("Ana", username="ana_not")
+    await stranger.opens(nour.link)
+    for words in ("/mydata", "/erase", "/settings"):
+        await stranger.says(words)
+        assert "My name is wrong" not in stranger.buttons
+    await stranger.forges("1:erase:yes", "1:erase:ever", "1:settings:name", "1:keepphotos:yes")
+    assert not any(message.attachment for message in stranger.person.received)
+    said = " ".join(stranger.heard)
+    for secret in ("mesotherapy", "hot area", "Front", "erased your data"):
+        assert secret not in said
+    # Her card is there, with what she reported.
+    await nour.presses("Today")
+    assert "URGENT: Ana" in nour.last_message
 
 
 async def test_a_file_that_would_be_too_large_leaves_out_the_oldest(clinic: Clinic) -> None:

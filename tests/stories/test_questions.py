@@ -151,6 +151,55 @@ async def test_a_promise_that_passes_is_owned_up_to_once(clinic: Clinic) -> None
     assert nour.last_message.startswith("Maya has answered Ana:\nYes.")
 
 
+async def test_what_is_asked_after_a_passed_promise_is_promised_anew(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    await clinic.tick("2026-03-13 10:00")
+    assert ana.heard.count(LATE) == 1
+    ana.news()
+    await ana.says("hello?")
+    assert "They aim to reply by Fri 13 March, 14:00." in ana.news()[0]
+    await clinic.tick("2026-03-13 14:01")
+    assert ana.heard.count(LATE) == 2
+    await nour.taps("Answered by phone")
+    await nour.presses("Today")
+    assert "Waiting for an answer" not in nour.last_message
+
+
+async def test_a_button_answers_the_question_that_it_stands_under(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    first = nour.person.last_message
+    await nour.taps("Answer", first)
+    await nour.says("By Friday.")
+    await clinic.forward(minutes=5)
+    # Words begun before she asked again do not answer what came after.
+    await nour.taps("Answer", first)
+    await clinic.forward(minutes=5)
+    await ana.says("And is darker skin a sign?")
+    await nour.says("See you on Monday.")
+    await nour.taps("Answered by phone", first)
+    await nour.presses("Today")
+    assert "Waiting for an answer\n- Ana, Tue 10 March, 14:40" in nour.last_message
+    # What was begun long ago may be meant for somebody else.
+    await nour.taps("Answer", nour.find("sent a message:\nAnd is darker skin"))
+    await clinic.forward(minutes=31)
+    ana.news()
+    await nour.says("Come in at once.")
+    assert ana.news() == []
+    assert nour.last_message.startswith(
+        "This was not sent: you began to write to Ana too long ago."
+    )
+    # So is what is typed after turning to another patient.
+    await clinic.enroll(clinic.ben, "Ben")
+    await clinic.ben.reports_danger()
+    await nour.taps("Answer", nour.find("sent a message:\nAnd is darker skin"))
+    await nour.taps("I am on it", nour.find("URGENT: Ben"))
+    ana.news()
+    await nour.says("Phoned Ben, pus on the left cheek.")
+    assert ana.news() == []
+
+
 async def test_an_answer_in_time_leaves_nothing_to_own_up_to(clinic: Clinic) -> None:
     nour, ana = clinic.nour, clinic.ana
     await asks(clinic, ana)

@@ -107,9 +107,8 @@ async def test_help_is_there_at_any_hour_and_after_everything(clinic: Clinic) ->
     for words in ("my lip TURNED   WHITE", "I cannot, see!", "something is wrong here"):
         await ana.says(words)
         assert answer(ana).startswith("Call 112 now if:"), words
-        alert, told = nour.news()
-        assert alert.startswith("URGENT: Ana")
-        assert "Reported: wrote a word from the danger list, at" in alert
+        # Her alert waits for somebody already: the words go with it, and no second one rings.
+        (told,) = nour.news()
         assert words.split()[0] in told
     await ana.does(ana.person.sends_photo, PNG, "there is pus")
     assert answer(ana).startswith("Call 112 now if:")

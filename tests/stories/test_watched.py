@@ -1,5 +1,6 @@
 """Something is wrong: from the first tap to a person, minute by minute, in the very words."""
 
+from bot.domain.triage import GROUPS, Group
 from bot.storage.queries import people
 from tests.cast import Actor, Clinic
 
@@ -161,7 +162,167 @@ async def test_an_emergency_acts_on_the_tap_and_asks_whether_help_was_reached(
     assert asked.startswith("Lumen: a question to you.\nHave you reached help?")
     await ana.taps("No, not yet")
     assert ana.news()[0].startswith("Call 112 now. Do not wait for a reply here.")
-    assert nour.news()[-1].startswith("EMERGENCY, nobody has taken it: Ana") is False
+    # Whoever is on it hears so, once.
+    (told,) = [said for said in nour.news() if said.startswith("EMERGENCY: Ana")]
+    assert "has not reached help yet" in told
+    await ana.taps("No, not yet", ana.find("Have you reached help?"))
+    assert not any("EMERGENCY" in said for said in nour.news())
+    # Closed, it is nobody's any more: a "no" begins anew, and claims nobody.
+    await nour.taps("Close: how did it end")
+    await nour.taps("Spoke by phone")
+    ana.news()
+    await ana.taps("I need the number again", ana.find("Call 112 now. Do not wait"))
+    assert not any("I am telling" in said for said in ana.news())
+    await ana.taps("No, not yet", ana.find("Have you reached help?"))
+    assert ana.last_message.startswith("Call 112 now if you cannot breathe")
+
+
+async def test_no_one_answers_reaches_whoever_has_taken_it(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await ana.reports_danger()
+    await nour.taps("I am on it")
+    nour.news()
+    ana.news()
+    await ana.taps("No one answers", ana.find("A person needs to look at this now."))
+    (said,) = ana.news()
+    assert "Nobody of the clinic has taken" not in said
+    assert "Call 116 117 now or go to" in said
+    (told,) = nour.news()
+    assert "nobody answers the phone" in told
+
+
+async def test_a_typed_sign_of_an_emergency_is_answered_as_one(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    catalogue = clinic.rehearsal.app.deps.catalogue
+    groups = (Group.BREATHING, Group.SIGHT, Group.FAINT)
+    for sign in (each for group in groups for each in GROUPS[group]):
+        await clinic.forward(minutes=1)
+        await ana.presses("Something is wrong")
+        ana.news()
+        await ana.says(catalogue.label("en", "sign_buttons", sign))
+        assert ana.news()[0].startswith("Call 112 now. Do not wait for a reply here."), sign
+
+
+async def test_a_question_left_open_stays_said_whatever_is_tapped_next(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.presses("Something is wrong")
+    first = ana.person.last_message
+    nour.news()
+    await ana.taps("Fever or I feel ill", first)
+    await ana.taps("Something milder", first)
+    await ana.taps("Itch")
+    await ana.taps("Done")
+    # A fever, whatever kind it is, is urgent; an itch alone would be expected.
+    assert nour.news()[0].startswith("URGENT: Ana")
+
+
+async def test_two_beginnings_at_once_are_the_more_urgent_one(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 10:00")
+    check = ana.find("day 1 check")
+    nour.news()
+    await ana.taps("Not sure", check)
+    await ana.taps("Yes, I have one", check)
+    await clinic.forward(minutes=3, seconds=1)
+    assert nour.news()[0].startswith("URGENT: Ana")
+    # What was begun and left for another one is not forgotten either.
+    await ana.reports("Something milder", "Redness")
+    await clinic.forward(minutes=1)
+    await ana.presses("Something is wrong")
+    await ana.taps("I tapped by mistake")
+    assert any("redness" in said for said in nour.news())
+
+
+async def test_a_sign_said_after_the_alert_was_closed_is_a_new_alert(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await ana.reports_danger()
+    which = ana.find("You picked: a hot area that spreads")
+    await nour.taps("I am on it")
+    await nour.taps("Close: how did it end")
+    await nour.taps("Spoke by phone")
+    nour.news()
+    await ana.taps("Blisters, pus, dark skin", which)
+    assert nour.news()[0].startswith("URGENT: Ana")
+
+
+async def test_words_of_danger_wake_whoever_is_on_call_with_the_words(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    omar = await colleague(clinic, "Omar")
+    await on_duty(clinic, "Omar", "Put on call")
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 02:10")
+    for each in (ana, nour, omar):
+        each.news()
+    await ana.says("my lip turned white")
+    (told,) = omar.news()
+    assert "my lip turned white" in told
+    assert ana.news()[-1].startswith("Note for the doctor or nurse")
+    # However often it is said: one patient in danger is one alert.
+    for _ in range(5):
+        await ana.says("it turned white, and there is pus")
+    assert omar.news() == []
+    assert len(await clinic.rows("SELECT * FROM v_alert")) == 1
+
+
+async def test_what_was_taken_stays_on_the_lists_and_goes_to_the_heir(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    maya = await colleague(clinic, "Maya")
+    await clinic.enroll(ana)
+    await ana.reports_danger()
+    await on_duty(clinic, "Maya", "Make backup")
+    await clinic.forward(minutes=10)
+    await maya.taps("I am on it")
+    await nour.presses("Today")
+    assert "- URGENT: Ana, Tue 10 March, 14:30, Maya is on it" in nour.last_message
+    nour.news()
+    await nour.says("/team")
+    await nour.taps("Maya")
+    await nour.taps("Remove from the team")
+    assert any(said.startswith("You are on it. Ana sees") for said in nour.news())
+    await nour.presses("Today")
+    assert "Nour is on it" in nour.last_message
+    await nour.taps("Ana")
+    await nour.taps("Close: how did it end")
+    await nour.taps("Seen in the clinic")
+    await nour.presses("Today")
+    assert "URGENT" not in nour.last_message
+
+
+async def test_a_duty_is_set_as_its_button_says_however_often_it_is_tapped(clinic: Clinic) -> None:
+    nour = clinic.nour
+    await nour.says("/team")
+    await nour.taps("Nour")
+    data = nour.person.last_message.inline_keyboard
+    assert data is not None
+    wished = data[0][0]["callback_data"]
+    await nour.taps("Put on call")
+    await nour.forges(wished)
+    assert "On call" in nour.last_message
+    assert "Take off call" in nour.buttons
+
+
+async def test_a_slip_is_no_answer_to_a_check(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 10:00")
+    await ana.presses("Something is wrong")
+    await ana.taps("I tapped by mistake")
+    ana.news()
+    await clinic.tick("2026-03-11 14:05")
+    assert any("day 1 check" in said or "Do you have any" in said for said in ana.news())
+    await clinic.tick("2026-03-11 19:00")
+    await nour.presses("Today")
+    assert "No answer to a safety check, please phone\nAna" in nour.last_message
+    await nour.taps("Ana")
+    await nour.taps("I phoned")
+    await nour.presses("Today")
+    assert "No answer to a safety check" not in nour.last_message
 
 
 async def test_a_report_that_stops_half_way_counts_at_what_it_reached(clinic: Clinic) -> None:

@@ -59,12 +59,12 @@ async def is_open(session: AsyncSession, ref: str) -> bool:
 
 
 async def open_of_clinic(session: AsyncSession, clinic_id: int) -> Sequence[Alert]:
-    """Return the clinic's alerts that nobody has acknowledged, oldest first."""
+    """Return the clinic's alerts that nobody has closed, oldest first."""
     found = await session.exec(
         select(Alert)
         .where(
             Alert.clinic_id == clinic_id,
-            Alert.state == AlertState.OPEN,
+            Alert.state != AlertState.CLOSED,
             col(Alert.is_drill).is_(False),
         )
         .order_by(col(Alert.opened_at))
@@ -91,6 +91,40 @@ async def open_of_patient(session: AsyncSession, patient_id: int) -> Sequence[Al
         .order_by(col(Alert.opened_at), col(Alert.id))
     )
     return found.all()
+
+
+async def taken_by(session: AsyncSession, practitioner_id: int) -> Sequence[Alert]:
+    """Return the alerts that a practitioner looks after and that nobody has closed."""
+    found = await session.exec(
+        select(Alert)
+        .where(Alert.acked_by == practitioner_id, Alert.state == AlertState.ACKNOWLEDGED)
+        .order_by(col(Alert.id))
+    )
+    return found.all()
+
+
+async def latest_of_report(session: AsyncSession, report_id: int) -> Alert | None:
+    """Return the newest alert that a report has raised, open or closed."""
+    found = await session.exec(
+        select(Alert).where(Alert.report_id == report_id).order_by(col(Alert.id).desc()).limit(1)
+    )
+    return found.first()
+
+
+async def to_resume(session: AsyncSession, patient_id: int) -> Alert | None:
+    """Return a closed emergency after which nobody has let routine messages come again."""
+    found = await session.exec(
+        select(Alert)
+        .where(
+            Alert.patient_id == patient_id,
+            Alert.state == AlertState.CLOSED,
+            Alert.level == Level.EMERGENCY,
+            col(Alert.resumed_at).is_(None),
+        )
+        .order_by(col(Alert.id).desc())
+        .limit(1)
+    )
+    return found.first()
 
 
 async def resting(session: AsyncSession, patient_ids: Collection[int]) -> Sequence[Alert]:
@@ -181,10 +215,14 @@ async def open_report(session: AsyncSession, patient_id: int) -> Report | None:
 
 
 async def reported_since(session: AsyncSession, patient_id: int, since: datetime) -> bool:
-    """Say whether the patient has reported anything after ``since``."""
+    """Say whether the patient has reported anything after ``since``; a slip is nothing."""
     found = await session.exec(
         select(Report.id)
-        .where(Report.patient_id == patient_id, col(Report.opened_at) > since)
+        .where(
+            Report.patient_id == patient_id,
+            col(Report.opened_at) > since,
+            or_(col(Report.level).is_not(None), col(Report.ended_at).is_(None)),
+        )
         .limit(1)
     )
     return found.first() is not None

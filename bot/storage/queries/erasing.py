@@ -159,10 +159,8 @@ async def empty(
         (Report, {"due_at": None}),
         (Question, {}),
         (Photo, {"state": PhotoState.DELETED}),
-        (
-            Alert,
-            {"due_at": None, "state": AlertState.CLOSED, "outcome": "erased", "closed_at": now},
-        ),
+        (Alert, {"due_at": None}),
+        (Visit, {}),
         (Message, {"source_chat_id": None}),
     ):
         await session.exec(
@@ -171,6 +169,12 @@ async def empty(
             .values(**own, **further)
             .execution_options(**_UNSYNCED)
         )
+    await session.exec(
+        update(Alert)
+        .where(col(Alert.patient_id) == patient_id, col(Alert.state) != AlertState.CLOSED)
+        .values(state=AlertState.CLOSED, outcome="erased", closed_at=now)
+        .execution_options(**_UNSYNCED)
+    )
     await session.exec(
         update(Action)
         .where(col(Action.patient_id) == patient_id)

@@ -30,8 +30,13 @@ async def next_look_at(session: AsyncSession, after: datetime) -> datetime | Non
 
 
 async def answered(session: AsyncSession, message_id: int) -> bool:
-    """Say whether anything under that message was tapped."""
-    own = select(Reminder.id).where(Reminder.message_id == message_id)
+    """Say whether a check that came with that message was answered.
+
+    A card told with it late has buttons of its own there: they answer no question.
+    """
+    own = select(Reminder.id).where(
+        Reminder.message_id == message_id, col(Reminder.safety).is_(True)
+    )
     found = await session.exec(select(Answer.id).where(col(Answer.reminder_id).in_(own)).limit(1))
     return found.first() is not None
 
@@ -53,6 +58,20 @@ async def patients(session: AsyncSession, clinic_id: int, since: datetime) -> Se
         .order_by(col(Patient.id))
     )
     return found.all()
+
+
+async def is_listed(session: AsyncSession, patient_id: int) -> bool:
+    """Say whether somebody is to phone the patient, who did not answer a safety check."""
+    found = await session.exec(
+        select(Reminder.id)
+        .where(
+            col(Reminder.patient_id) == patient_id,
+            col(Reminder.unanswered_at).is_not(None),
+            col(Reminder.unanswered_done_at).is_(None),
+        )
+        .limit(1)
+    )
+    return found.first() is not None
 
 
 async def tick_off(session: AsyncSession, patient_id: int, now: datetime) -> int:
