@@ -17,6 +17,7 @@ from bot.services import (
     following,
     holding,
     housekeeping,
+    limit_ends,
     outages,
     photo_keeping,
     questions,
@@ -27,6 +28,7 @@ from bot.services import (
 from bot.services.deps import Deps
 from bot.storage.database import Priority
 from bot.storage.queries import alerts, falling_due, vitals
+from bot.storage.queries import limit_ends as ending
 from bot.storage.queries import questions as asked
 from bot.storage.queries import unanswered as awaited
 
@@ -59,6 +61,7 @@ JOBS: Sequence[Job] = (
     Job("dispatch_due", dispatch.dispatch_due),
     Job("look_for_answers", unanswered.look),
     Job("follow_questions", questions.follow),
+    Job("tell_limits", limit_ends.tell),
     Job("hand_over_unsent", unsent.hand_over),
     Job("tell_outages", outages.tell),
     # Erased is erased, also of a database that an operator still looks at.
@@ -162,6 +165,7 @@ class Alarm:
                     await alerts.next_due_at(session, now),
                     await awaited.next_look_at(session, now),
                     await asked.next_due_at(session, now),
+                    await ending.next_look_at(session, now),
                 ]
                 due_at = min((at for at in due if at is not None), default=None)
             self._outages.over("arm_failed")

@@ -28,6 +28,7 @@ from bot.storage.queries import (
     alerts,
     falling_due,
     inbox,
+    limit_ends,
     outbox,
     people,
     plans,
@@ -116,6 +117,7 @@ class Rehearsal:
                 await alerts.next_due_at(session, now),
                 await unanswered.next_look_at(session, now),
                 await questions.next_due_at(session, now),
+                await limit_ends.next_look_at(session, now),
                 await people.next_pause_end(session, now, now + _YEAR),
             ]
             visit_at = await plans.next_visit_at(session, now - UNRECORDED)

@@ -108,7 +108,7 @@ def test_the_face_card_shows_all_its_limits_and_the_medicine_line() -> None:
 def test_a_card_joined_late_shows_only_what_is_still_on() -> None:
     name = "steps/mesotherapy-face/card"
     values = lint.samples(CATALOGUE, "en", name) | {
-        "limits": [{"ends": "Tue 18 March, 10:00", "items": ["pool or sea"]}],
+        "limits": [{"ends": "Tue 18 March, 10:00", "items": ["pool or sea"], "kept": False}],
         "late": True,
         "sunscreen_from": None,
     }
@@ -155,12 +155,26 @@ def test_a_month_and_an_hour_are_counted_in_words() -> None:
     shown = [TEXTS.render("en", "steps/maint", plain | {"n_months": n}).text for n in (1, 6)]
     assert "it is 1 month since" in shown[0]
     assert "it is 6 months since" in shown[1]
+    asked = {"what": "gym", "ends": "Fri 14 March, 18:00", "kept": False}
     hours = [
-        TEXTS.render("en", "patient/limit_until", plain | {"hours_left": n}).text
-        for n in (0, 1, 30, 60)
+        TEXTS.render(
+            "en",
+            "patient/limit_until",
+            plain | {"on": [asked | {"days_left": days, "hours_left": left}]},
+        ).text
+        for days, left in ((0, 1), (0, 30), (2, 1), (6, 20))
     ]
-    assert ["less than 1 hour" in hours[0], "1 hour from" in hours[1]] == [True, True]
-    assert ["30 hours from" in hours[2], "hours from" in hours[3]] == [True, False]
+    assert ["is 1 hour from" in hours[0], "is 30 hours from" in hours[1]] == [True, True]
+    assert ["2 days and 1 hour from" in hours[2], "6 days and 20 hours" in hours[3]] == [True, True]
+
+
+def test_the_step_that_tells_when_hours_end_says_so() -> None:
+    for protocol in CATALOGUE.protocols.values():
+        for limit in protocol.limits:
+            step = protocol.told_by(limit.id)
+            if limit.until.elapsed is not None:
+                assert step is not None
+                assert "24-hour limits end on {{ t24 }}" in CATALOGUE.sources[f"en/{step.template}"]
 
 
 def calls(*names: str) -> Iterator[ast.Call]:

@@ -159,7 +159,8 @@ def test_the_texts_are_those_of_the_phone(says: Says) -> None:
     assert card.startswith("Lumen: your care card.\nUntil Sun 29 March, 19:30:\n- no touching")
     assert "\n\nLumen: when to get help.\nCall 112 now if:" in card
     assert "Until Tue 31 March, 18:00:" in card
-    assert "From Sun 29 March, 19:30, clean mineral make-up" in text(plan, "d1")
+    day_1 = "24-hour limits end on Sun 29 March, 19:30.\nThen clean mineral make-up"
+    assert day_1 in text(plan, "d1")
     assert "Until Sat 4 April, 10:00, still no:\n- sauna" in text(plan, "d3")
     assert "it is 3 months since your last visit" in text(plan, "maint")
     assert "it is 6 months since your last visit" in text(plan, "maint-2")

@@ -192,6 +192,23 @@ class Protocol:
             and since < minutes_from_anchor_day(limit.until)[0] <= due
         )
 
+    def told_by(self, limit_id: str) -> Step | None:
+        """The step that says that the limit is over, or when: its lift; of hours, the next check.
+
+        That check is the first of a later day than the session's. None when no step says it.
+        """
+        limit = next(each for each in self.limits if each.id == limit_id)
+        if limit.until.elapsed is None:
+            return next((step for step in self.steps if limit_id in self.lifted_by(step)), None)
+        later_checks = (
+            step
+            for step in self.steps
+            if Kind.CHECK in step.kinds and step.when.anchor is Anchor.D and step.when.days
+        )
+        return min(
+            later_checks, key=lambda step: minutes_from_anchor_day(step.when)[0], default=None
+        )
+
 
 def parse(name: str, data: Mapping[str, object], file: str) -> Protocol:
     """The protocol that ``data`` (TOML, or JSON made from it) describes, repeats as own steps.

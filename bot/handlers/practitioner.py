@@ -281,6 +281,7 @@ _ON_CARD = {
     "stopcourse": steering.stop_course,
     "link": steering.new_link,
     "relink": steering.relink,
+    "endlimits": screens.end_limits,
     "phoned": unanswered.phoned,
     "photos": photo_views.show_pairs,
     "timeline": photo_views.show_timeline,

@@ -86,8 +86,11 @@ def _limits_of(
     for limit in protocol.limits:
         groups.setdefault(limit.until, []).append(catalogue.label(language, "limits", limit.id))
     # The widest date there is, so that what fits here fits always.
+    left: dict[str, object] = {"kept": False, "days_left": 13, "hours_left": 23}
     shown = [
-        {"ends": "Wed 24 September, 15:40", "items": items} for items in groups.values() if items
+        {"ends": "Wed 24 September, 15:40", "items": items, **left}
+        for items in groups.values()
+        if items
     ]
     lifted = {
         limit

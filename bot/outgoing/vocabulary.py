@@ -21,7 +21,9 @@ LONGEST_CAPTION = 1023
 
 # A name that would break the markup, call code, turn the line around, and count as one letter.
 _HOSTILE = '</b><b>&amp;<a href="https://x.example">{{ 7*7 }}</a> \u202e\u200f"\'\\ 😀é'
-_HOSTILE_GROUPS = [{"ends": _HOSTILE, "items": [_HOSTILE, _HOSTILE]}]
+_LEFT: Mapping[str, object] = {"kept": False, "days_left": 6, "hours_left": 20}
+_KEPT: Mapping[str, object] = {"kept": True, "days_left": 0, "hours_left": 1}
+_HOSTILE_GROUPS = [{"ends": _HOSTILE, "items": [_HOSTILE, _HOSTILE], **_KEPT}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,11 @@ class Text:
 
 
 _LIMITS = [
-    {"ends": "Wed 12 March, 15:40", "items": ["touching or rubbing", "make-up"]},
-    {"ends": "Fri 14 March, 18:00", "items": ["gym or hard exercise"]},
+    {"ends": "Wed 12 March, 15:40", "items": ["touching or rubbing", "make-up"], **_LEFT},
+    {"ends": "Fri 14 March, 18:00", "items": ["gym or hard exercise"], **_LEFT},
 ]
+_LIMITS_KEPT = [{"ends": "Fri 14 March, 18:00", "items": ["gym or hard exercise"], **_KEPT}]
+_ASKED_ABOUT: Mapping[str, object] = {"what": "gym or hard exercise", "ends": "Fri 14 March, 18:00"}
 
 _TAKEN = {"date": "Mon 10 March", "day": "0"}
 _STEP = {"when": "Wed 12 March, 10:00", "what": "a check"}
@@ -95,14 +99,24 @@ VARIABLES: Mapping[str, Variable] = {
     "retention_days": Variable("days until data are deleted", 365, 365),
     "other_zone": Variable("the patient's zone is not the clinic's", False, True, (True,)),
     # Steps.
-    "limits": Variable("limits still on, by end: ends, items", _LIMITS, _HOSTILE_GROUPS, ([],)),
+    "limits": Variable(
+        "limits still on, by end: ends, items, kept, days_left, hours_left",
+        _LIMITS,
+        _HOSTILE_GROUPS,
+        (_LIMITS_KEPT, []),
+    ),
     "ended": Variable(
         "limits that end with this step",
         ["gym or hard exercise", "hot baths or hot showers"],
         [_HOSTILE, _HOSTILE],
         ([],),
     ),
-    "still": Variable("limits on after this step: ends, items", _LIMITS, _HOSTILE_GROUPS, ([],)),
+    "still": Variable(
+        "limits on after this step: ends, items, kept, days_left, hours_left",
+        _LIMITS,
+        _HOSTILE_GROUPS,
+        (_LIMITS_KEPT, []),
+    ),
     "t24": Variable("when the 24-hour limits end", "Wed 12 March, 15:40"),
     "t24_past": Variable("the 24-hour limits have ended", False, True, (True,)),
     "visit_date": Variable("the visit's date at the clinic", "Mon 10 March"),
@@ -134,19 +148,17 @@ VARIABLES: Mapping[str, Variable] = {
     "plan_ended": Variable("the clinic has ended the plan", False, True, (True,)),
     "stopped": Variable("the reminders are stopped", False, True, (True,)),
     "what": Variable("what a patient asked about", "gym or hard exercise"),
-    "ends": Variable("when it ends", "Fri 14 March, 18:00"),
     "over": Variable(
         "limits asked about that have ended: what, ended_at",
         [{"what": "make-up", "ended_at": "Wed 12 March, 14:30"}],
         [{"what": _HOSTILE, "ended_at": _HOSTILE}],
         ([],),
     ),
-    "hours_left": Variable("whole hours until then", 50, 50, (0, 1, 48)),
-    "more": Variable(
-        "further limits asked about: what, ends",
-        [{"what": "sunbed", "ends": "Tue 18 March, 10:00"}],
-        [{"what": _HOSTILE, "ends": _HOSTILE}],
-        ([],),
+    "on": Variable(
+        "limits asked about that hold: what, ends, kept, days_left, hours_left",
+        [{**_ASKED_ABOUT, **_LEFT}],
+        [{"what": _HOSTILE, "ends": _HOSTILE, **_KEPT}],
+        ([{**_ASKED_ABOUT, **_KEPT}, {**_ASKED_ABOUT, **_LEFT, "days_left": 0}],),
     ),
     "visits": Variable(
         "visits: when, state_label; for a practitioner when, patient, state",
@@ -174,6 +186,9 @@ VARIABLES: Mapping[str, Variable] = {
     "reported_at": Variable("when it was reported", "Mon 10 March, 14:30"),
     "later_date": Variable("when booking is asked again", "Fri 14 March", others=(None,)),
     "until": Variable("the last day of a pause", "Tue 18 March", others=(None,)),
+    "again_at": Variable(
+        "when the patient is asked again, if so", "Sat 15 March, 18:00", others=(None,)
+    ),
     "later_at": Variable("when it is asked again, if it is", "21:00", others=(None,)),
     "language_name": Variable("the language, where several are offered", "English", others=(None,)),
     "photos_asked": Variable("photos are asked for", True, True, (False,)),
@@ -207,6 +222,12 @@ VARIABLES: Mapping[str, Variable] = {
     "closed": Variable("the clinic is closed, and nobody on call", False, True, (True,)),
     "waited_minutes": Variable("for how long nobody has taken it", 10, 10, (1, 90)),
     "outcome": Variable("how a report ended", "spoke by phone"),
+    "kept": Variable(
+        "limits kept on, as the skin was not calm",
+        ["gym or hard exercise"],
+        [_HOSTILE, _HOSTILE],
+        ([],),
+    ),
     "rests": Variable("routine messages rest until somebody says so", False, True, (True,)),
     "account": Variable("the name that an account chose", "Ana", others=("",)),
     "username": Variable("an account's username", "ana_b", others=("",)),
@@ -436,17 +457,17 @@ TEXTS: Mapping[str, Text] = {
     ),
     "patient/plan_empty": Text(("plan_ended",)),
     "patient/limits": Text(("limits",), longest=LONGEST_LIST),
-    "patient/limit_until": Text(
-        ("what", "ends", "hours_left", "more", "over"), longest=LONGEST_CARD
-    ),
+    "patient/limit_until": Text(("on", "over"), always=("on",), longest=LONGEST_CARD),
     "patient/limit_over": Text(("over",), always=("over",), longest=LONGEST_CARD),
     "patient/limit_none": Text(("what",)),
     "patient/visits": Text(("visits", "clinic_city"), longest=LONGEST_LIST),
     # Answers to answers.
     "patient/got_it": Text(),
     "patient/noted": Text(("next_date",)),
-    "patient/calm": Text(("next_date",)),
-    "patient/not_calm": Text(),
+    "patient/calm": Text(("ended", "next_date")),
+    "patient/not_calm": Text(("again_at",)),
+    "patient/calm_again": Text(("kept",), unasked=True, always=("kept",)),
+    "patient/limits_over": Text(("ended",), unasked=True, always=("ended",)),
     "patient/trend": Text(),
     "patient/better": Text(("expected_line", "next_date")),
     "patient/told_clinic": Text(("reply_by", "clinic_city")),
@@ -564,7 +585,7 @@ TEXTS: Mapping[str, Text] = {
     "alerts/report": Text(_ALERT, longest=LONGEST_LIST),
     "alerts/again": Text((*_ALERT, "waited_minutes"), longest=LONGEST_LIST),
     "alerts/outcome": Text(("patient", "is_test")),
-    "alerts/closed": Text(("patient", "outcome", "rests", "is_test")),
+    "alerts/closed": Text(("patient", "outcome", "rests", "kept", "is_test")),
     "alerts/resumed": Text(("patient",)),
     "alerts/acknowledged": Text(("patient", "owner", "yours", "is_test")),
     "alerts/passed_on": Text(
@@ -796,6 +817,8 @@ LABELS: Mapping[str, tuple[str, ...]] = {
             "target_date",
             "limit",
             "ends_at",
+            "kept_at",
+            "told_at",
             "step",
             "due_at",
             "expires_at",

@@ -11,7 +11,7 @@ from bot.domain.opening import Opening
 from bot.domain.states import AlertState, Lane, Level, PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import situation, team, words
+from bot.services import limit_rows, situation, team, words
 from bot.services.deps import new_ref
 from bot.services.enrolling import lead_or_practitioner
 from bot.services.errors import StaleButton
@@ -375,13 +375,19 @@ async def close(turn: Turn, ref: str, outcome: str) -> None:
     rows = [[Button(label="open_card", data=buttons.pack("card", patient.ref))]]
     if rests:
         rows.insert(0, [Button(label="resume_plan", data=buttons.pack("resumeafter", alert.ref))])
-    catalogue = turn.deps.catalogue
+    whole = await situation.read(turn.session, patient.id or 0)
+    await limit_rows.follow_plan(turn.session, whole, turn.now)
+    kept = whole.kept()
+    if kept:
+        rows.insert(0, [Button(label="end_limits", data=buttons.pack("endlimits", patient.ref))])
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
     await turn.screen(
         "alerts/closed",
         {
             "patient": words.name_of(turn.session, patient),
-            "outcome": catalogue.label(turn.clinic.language, "outcomes", outcome),
+            "outcome": catalogue.label(language, "outcomes", outcome),
             "rests": rests,
+            "kept": [catalogue.label(language, "limits", limit) for limit in kept],
             "is_test": patient.is_test,
         },
         rows,
@@ -399,6 +405,8 @@ async def resume(turn: Turn, ref: str) -> None:
     turn.session.add(alert)
     alerts.note(turn.session, alert, "resumed", turn.now, practitioner.id)
     patient = await people.patient(turn.session, alert.patient_id)
+    whole = await situation.read(turn.session, patient.id or 0)
+    await limit_rows.follow_plan(turn.session, whole, turn.now)
     await turn.screen(
         "alerts/resumed", {"patient": words.name_of(turn.session, patient)}, patient=patient
     )

@@ -7,7 +7,18 @@ from bot.domain.states import Level, ReminderState, VisitState
 from bot.domain.triage import Trend
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import alerting, dispatch, later, photos, reporting, reports, situation, words
+from bot.services import (
+    alerting,
+    dispatch,
+    later,
+    limit_ends,
+    limit_rows,
+    photos,
+    reporting,
+    reports,
+    situation,
+    words,
+)
 from bot.services.deps import new_ref
 from bot.services.errors import StaleButton
 from bot.services.outbox import prove_delivered
@@ -70,9 +81,13 @@ async def _of_a_lost_message(turn: Turn, key: str) -> bool:
 
 
 def _lead_row(whole: Situation, rows: Sequence[Reminder], key: str) -> Reminder:
-    """Return the reminder whose step has that button; the most important step if several do."""
+    """Return the reminder whose step has that button; the most important step if several do.
+
+    Whether the skin is calm is asked again, in other words, of every step that lifts limits.
+    """
     for row in dispatch.in_order(whole, rows):
-        if key in whole.step_of(row).buttons:
+        step = whole.step_of(row)
+        if key in step.buttons or (key in limit_ends.ANSWERS and Kind.LIFT in step.kinds):
             return row
     raise StaleButton
 
@@ -121,6 +136,7 @@ async def _wrong(turn: Turn, _whole: Situation, _row: Reminder, _step: Step) -> 
 
 async def _none(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None:
     """No warning sign: ask for the trend after a check; a late check is simply ticked off."""
+    await _let_go(turn, whole, row)
     if Kind.CHECK in step.kinds:
         await turn.tell_patient(
             whole.patient,
@@ -140,24 +156,37 @@ async def _none(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None
 
 
 async def _sign(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
-    """A warning sign: which one, and a person is told."""
+    """A warning sign: which one, and a person is told; what was to end for no sign stays on."""
+    await limit_rows.keep_on(turn.session, whole, row, turn.now)
     await reporting.begin(turn, whole.patient, reporting.CHECK, reminder=row)
 
 
 async def _unsure(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
     trend = Trend.NOT_SURE
+    await limit_rows.keep_on(turn.session, whole, row, turn.now)
     await reporting.begin(turn, whole.patient, "check", reminder=row, trend=trend)
+
+
+async def _let_go(turn: Turn, whole: Situation, row: Reminder) -> list[str]:
+    """End what was kept on of the limits that the message lifts; return those that are over."""
+    names = limit_rows.lifted(whole, row)
+    return await limit_rows.let_go(turn.session, whole, names, turn.now)
 
 
 async def _not_calm(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
     """The limits stay, the clinic is told; a sign of danger besides is asked for."""
+    again_at = await limit_rows.keep_on(turn.session, whole, row, turn.now)
     reported = [("reports", "not_calm")]
     await alerting.raise_alert(turn, whole.patient, Level.TELL_CLINIC, reported)
     rows = [
         [Button(label=key, data=buttons.pack("danger", row.ref, key))]
         for key in ("no", "yes", "not_sure")
     ]
-    await reports.say_told(turn, whole.patient, "patient/not_calm", rows)
+    language = whole.patient.language
+    again = dates.moment(again_at, whole.zone, language, turn.now) if again_at else None
+    await reports.say_told(
+        turn, whole.patient, "patient/not_calm", rows, values={"again_at": again}
+    )
 
 
 async def danger(turn: Turn, reminder_ref: str, key: str) -> None:
@@ -185,11 +214,17 @@ async def _own_reminder(turn: Turn, ref: str) -> tuple[Situation, Reminder]:
     return whole, row
 
 
-async def _calm(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
+async def _calm(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
+    """The patient's own word: what was kept on of these limits is over, and this says so."""
+    over = await _let_go(turn, whole, row)
+    catalogue, language = turn.deps.catalogue, whole.patient.language
     await turn.tell_patient(
         whole.patient,
         "patient/calm",
-        {"next_date": words.next_date(whole, turn.now)},
+        {
+            "ended": [catalogue.label(language, "limits", limit) for limit in over],
+            "next_date": words.next_date(whole, turn.now),
+        },
         [_wrong_row()],
     )
 
@@ -341,6 +376,7 @@ async def trend(turn: Turn, reminder_ref: str, key: str) -> None:
         return
     await _record(turn, whole.patient, row, key)
     if said is Trend.WORSE:
+        await limit_rows.keep_on(turn.session, whole, row, turn.now)
         await reporting.begin(turn, whole.patient, "check", reminder=row, trend=said)
     else:
         await reporting.of_trend(turn, whole.patient, said, row)

@@ -1,6 +1,7 @@
 """What a patient steers: stop, pause, resume; what they may look at: plan, limits, visits."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from typing import Any
 
 from bot.domain.states import Lane, PatientState, ReminderState, VisitState
 from bot.outgoing import buttons, dates
@@ -10,7 +11,8 @@ from bot.services.errors import CareError, StaleButton
 from bot.services.planning import replan
 from bot.services.situation import Situation
 from bot.services.turn import Turn
-from bot.storage.tables import Patient
+from bot.storage.queries import outbox
+from bot.storage.tables import LimitEnd, Patient
 
 _SHOWN = 12
 
@@ -53,9 +55,7 @@ async def show_plan(turn: Turn) -> None:
         and row.due_at > turn.now
         and (row.safety or row.due_at >= (patient.paused_until or turn.now))
     ]
-    limits = words.limit_groups(
-        turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now, turn.now
-    )
+    limits = _limits(turn, whole)
     visit = _next_visit(turn, whole)
     stopped = patient.state is not PatientState.ACTIVE
     ended = bool(whole.courses) and not whole.running()
@@ -111,15 +111,29 @@ def _next_visit(turn: Turn, whole: Situation) -> str | None:
 
 
 async def show_limits(turn: Turn) -> None:
-    """Show every limit that still holds, with its exact end."""
+    """Show every limit that still holds, with its exact end and the time left."""
     patient = _patient(turn)
     if await _not_joined(turn, patient):
         return
     whole = await situation.read(turn.session, patient.id or 0)
-    groups = words.limit_groups(
-        turn.deps.catalogue, patient.language, whole.zone, whole.limits(), turn.now, turn.now
-    )
-    await turn.tell_patient(patient, "patient/limits", {"limits": groups}, [_wrong_row()])
+    limits, rows = _limits(turn, whole), await _calm_rows(turn, whole.kept())
+    await turn.tell_patient(patient, "patient/limits", {"limits": limits}, [*rows, _wrong_row()])
+
+
+def _limits(turn: Turn, whole: Situation) -> list[dict[str, Any]]:
+    """Return the limits that still hold, as the patient reads them."""
+    catalogue, language, now = turn.deps.catalogue, whole.patient.language, turn.now
+    ends, kept = whole.limits(now), whole.kept()
+    return words.limit_groups(catalogue, language, whole.zone, ends, now, now, kept=kept)
+
+
+async def _calm_rows(turn: Turn, kept: Mapping[str, LimitEnd]) -> list[list[Button]]:
+    """Return the button that ends what is kept on, of the first to end if there are several."""
+    for row in kept.values():
+        asked = await outbox.message(turn.session, row.message_id or 0)
+        if asked is not None:
+            return [[Button(label="yes_calm", data=buttons.pack("step", asked.ref, "yes_calm"))]]
+    return []
 
 
 async def show_visits(turn: Turn) -> None:
@@ -149,7 +163,7 @@ async def answer_limits(turn: Turn, limits: list[str]) -> None:
     """Answer a question about limits with their exact end and the hours left."""
     patient = _patient(turn)
     whole = await situation.read(turn.session, patient.id or 0)
-    ends = whole.limits()
+    ends, kept = whole.limits(turn.now), whole.kept()
     catalogue, language = turn.deps.catalogue, patient.language
     on = sorted((ends[limit], limit) for limit in limits if ends.get(limit, turn.now) > turn.now)
     over = [
@@ -161,22 +175,18 @@ async def answer_limits(turn: Turn, limits: list[str]) -> None:
         if limit in ends and ends[limit] <= turn.now
     ]
     if on:
-        on.reverse()
         named = [
             {
                 "what": catalogue.label(language, "limits", limit),
                 "ends": dates.moment(end, whole.zone, language, turn.now),
+                "kept": limit in kept,
+                **words.time_left(end, turn.now),
             }
-            for end, limit in on
+            for end, limit in reversed(on)
         ]
-        # Whole hours, rounded up: a limit never seems over before it is.
-        hours = -((turn.now - on[0][0]) // timedelta(hours=1))
-        await turn.tell_patient(
-            patient,
-            "patient/limit_until",
-            {**named[0], "hours_left": hours, "more": named[1:], "over": over},
-            [_wrong_row()],
-        )
+        values = {"on": named, "over": over}
+        rows = await _calm_rows(turn, {each: kept[each] for _, each in on if each in kept})
+        await turn.tell_patient(patient, "patient/limit_until", values, [*rows, _wrong_row()])
     elif over:
         await turn.tell_patient(patient, "patient/limit_over", {"over": over}, [_wrong_row()])
     else:

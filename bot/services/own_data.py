@@ -100,6 +100,7 @@ async def collect(session: AsyncSession, whole: Situation) -> Held:
     patient = whole.patient
     patient_id, chat_id = patient.id or 0, patient.telegram_id or 0
     kept = sealed.read(session, patient)
+    known = {each.name: each for each in await holdings.limit_ends(session, patient_id)}
     return {
         "details": [
             {
@@ -158,7 +159,15 @@ async def collect(session: AsyncSession, whole: Situation) -> Held:
             }
             for each in whole.visits
         ],
-        "limits": [{"limit": key, "ends_at": end} for key, end in whole.limits().items()],
+        "limits": [
+            {
+                "limit": limit,
+                "ends_at": each.ends_at,
+                "kept_at": row.kept_at if (row := known.get(limit)) else None,
+                "told_at": row.told_at if row else None,
+            }
+            for limit, each in whole.planned_limits().items()
+        ],
         "reminders": [
             {
                 "reference": each.ref,

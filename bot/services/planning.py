@@ -18,6 +18,7 @@ from bot.domain.states import (
     ReminderState,
     VisitState,
 )
+from bot.services import limit_rows
 from bot.services import situation as situations
 from bot.services.deps import new_ref
 from bot.services.situation import Situation
@@ -37,6 +38,7 @@ async def bring_in_line(session: AsyncSession, situation: Situation, now: dateti
     1. Messages that wait in the outbox unsent are taken back.
     2. The planner dates every step that was not delivered.
     3. Rows follow: new, moved, or final with a reason. A final row is never changed.
+    4. So do the ends of limits, and what is to be said of them.
     """
     if situation.patient.is_test:
         # A test course is laid out once, by hand; see enrolling.test_course.
@@ -81,6 +83,7 @@ async def bring_in_line(session: AsyncSession, situation: Situation, now: dateti
         _follow(row, step, now)
         session.add(row)
     await session.flush()
+    await limit_rows.follow_plan(session, situation, now)
     return replace(situation, reminders=await plans.reminders(session, [situation.patient.id or 0]))
 
 

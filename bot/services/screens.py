@@ -9,6 +9,7 @@ from bot.services import (
     actions,
     enrolling,
     invitations,
+    limit_ends,
     menus,
     pausing,
     preview,
@@ -121,6 +122,13 @@ async def show_card(turn: Turn, ref: str) -> None:
     )
 
 
+async def end_limits(turn: Turn, ref: str) -> None:
+    """End what the patient keeps on, as the skin was not calm, and show the card as it is then."""
+    await limit_ends.end_kept(turn, ref)
+    turn.toast = "done"
+    await show_card(turn, ref)
+
+
 def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
     catalogue, language = turn.deps.catalogue, turn.clinic.language
     patient = whole.patient
@@ -154,7 +162,13 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
         "state": catalogue.label(language, "patient_states", patient.state.value),
         "courses": courses,
         "limits": words.limit_groups(
-            catalogue, language, whole.zone, whole.limits(), turn.now, turn.now
+            catalogue,
+            language,
+            whole.zone,
+            whole.limits(turn.now),
+            turn.now,
+            turn.now,
+            kept=whole.kept(),
         ),
         "next_message": _line(turn, whole, upcoming) if upcoming is not None else None,
         "patient_city": words.patient_city(turn.clinic, patient, language),
@@ -205,6 +219,8 @@ def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:
         rows.append([button("write_to_patient", "write")])
     if photos:
         rows.append([button("see_photos", "photos")])
+    if whole.kept():
+        rows.append([button("end_limits", "endlimits")])
     if patient.paused_until is not None:
         rows.append([button("resume_plan", "presume"), button("stop_plan", "pstop")])
     elif patient.state is PatientState.ACTIVE and active:

@@ -15,7 +15,7 @@ from bot.services import reach, team
 from bot.services.erasing import GOODBYE
 from bot.services.planning import catch_up
 from bot.storage import sealed
-from bot.storage.queries import inbox, outbox, people, plans
+from bot.storage.queries import inbox, limit_ends, outbox, people, plans
 from bot.storage.queries.erasing import NOBODY
 from bot.storage.tables import Message
 
@@ -108,6 +108,9 @@ async def _finish(
     if carriers:
         await plans.finish_reminders(session, carriers, state, reason, now)
         await catch_up(session, carriers, now)
+        if state is not ReminderState.SENT:
+            # A limit that a step was to tell is told by a notice.
+            await limit_ends.look_now(session, carriers, now)
 
 
 async def never(session: AsyncSession, row: Message, reason: Reason, now: datetime) -> None:

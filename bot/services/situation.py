@@ -9,17 +9,27 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain.limits import strictest
+from bot.domain import schedule
+from bot.domain.limits import kept_until, strictest
 from bot.domain.protocol import Protocol, Step
-from bot.domain.schedule import VisitFacts, limit_ends
+from bot.domain.schedule import VisitFacts
 from bot.domain.states import CourseState, Level, VisitState
 from bot.domain.times import QuietHours
 from bot.storage.queries import alerts as reported
-from bot.storage.queries import people, plans, versions
-from bot.storage.tables import Alert, Clinic, Course, Patient, Practitioner, Reminder, Visit
+from bot.storage.queries import limit_ends, people, plans, versions
+from bot.storage.tables import (
+    Alert,
+    Clinic,
+    Course,
+    LimitEnd,
+    Patient,
+    Practitioner,
+    Reminder,
+    Visit,
+)
 
 _RECENT = timedelta(days=28)
-_Row = TypeVar("_Row", Alert, Course, Visit, Reminder)
+_Row = TypeVar("_Row", Alert, Course, LimitEnd, Visit, Reminder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,17 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedLimit:
+    """A limit by the plans alone: its strictest end, and where that is from."""
+
+    ends_at: datetime
+    # The newest session after which it holds: with each it starts anew.
+    since: datetime
+    # The courses whose own end it is.
+    of: tuple[CoursePlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """One patient at one moment."""
 
@@ -55,6 +76,8 @@ class Situation:
     reminders: Sequence[Reminder]
     # Those for which messages may have to rest.
     alerts: Sequence[Alert] = ()
+    # The limits that the patient said they keep on, perhaps before a newer session.
+    limits_kept: Sequence[LimitEnd] = ()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -128,22 +151,55 @@ class Situation:
             for alert in self.alerts
         )
 
-    def limits(self) -> dict[str, datetime]:
-        """Return the end of each limit over all active courses; the strictest counts."""
-        return dict(
-            strictest(
-                limit_ends(plan.protocol, plan.latest.done_at, plan.latest.done_date, self.zone)
-                for plan in self.courses
-                if plan.course.state is CourseState.ACTIVE
-                and plan.latest is not None
-                and plan.latest.done_at is not None
-                and plan.latest.done_date is not None
+    def planned_limits(self) -> dict[str, PlannedLimit]:
+        """Return each limit of the active courses, first to end first; the strictest end counts."""
+        own = [
+            (plan, plan.latest.done_at, dict(_ends_of(plan, plan.latest, self.zone)))
+            for plan in self.courses
+            if plan.course.state is CourseState.ACTIVE
+            and plan.latest is not None
+            and plan.latest.done_at is not None
+        ]
+        return {
+            limit: PlannedLimit(
+                ends_at=end,
+                since=max(done_at for _, done_at, ends in own if limit in ends),
+                of=tuple(plan for plan, _, ends in own if ends.get(limit) == end),
             )
-        )
+            for limit, end in strictest(tuple(ends.items()) for _, _, ends in own)
+        }
+
+    def kept(self) -> dict[str, LimitEnd]:
+        """Return the limits kept on beyond the plan, as the skin is not calm, by name.
+
+        A newer session ends that: its limits start anew, and it asks for itself.
+        """
+        planned = self.planned_limits()
+        return {
+            row.name: row
+            for row in self.limits_kept
+            if row.name in planned
+            and row.kept_at is not None
+            and row.kept_at >= planned[row.name].since
+        }
+
+    def limits(self, now: datetime) -> dict[str, datetime]:
+        """Return until when each limit is on, also those kept on: these until then at least."""
+        ends = {limit: each.ends_at for limit, each in self.planned_limits().items()}
+        for limit, row in self.kept().items():
+            until = kept_until(row.kept_at or now, ends[limit], now, self.zone)
+            ends[limit] = max(ends[limit], until)
+        return dict(sorted(ends.items(), key=lambda each: each[1]))
 
     def reminders_of(self, message_id: int | None) -> list[Reminder]:
         """Return the reminders that go with that message, by step time."""
         return [row for row in self.reminders if message_id and row.message_id == message_id]
+
+
+def _ends_of(plan: CoursePlan, visit: Visit, zone: ZoneInfo) -> Sequence[tuple[str, datetime]]:
+    if visit.done_at is None or visit.done_date is None:
+        return ()
+    return schedule.limit_ends(plan.protocol, visit.done_at, visit.done_date, zone)
 
 
 def _facts(situation: Situation, plan: CoursePlan, visit: Visit) -> VisitFacts:
@@ -192,6 +248,7 @@ async def read_all(
     visits = _by_patient(await plans.visits(session, patient_ids))
     reminders = _by_patient(await plans.reminders(session, patient_ids))
     open_alerts = _by_patient(await reported.resting(session, patient_ids))
+    limits_kept = _by_patient(await limit_ends.kept(session, patient_ids))
     protocols = {
         course.id: await versions.protocol(session, course.protocol_version_id)
         for course in courses
@@ -217,6 +274,7 @@ async def read_all(
             visits=visits[patient_id],
             reminders=reminders[patient_id],
             alerts=open_alerts[patient_id],
+            limits_kept=limits_kept[patient_id],
         )
         for patient in patients
     }

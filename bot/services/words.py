@@ -1,6 +1,6 @@
 """The values that texts are filled with: plain strings, dates already in the reader's zone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ from bot.storage.tables import Clinic, Patient, Practitioner, Reminder, Visit
 
 _HOURS_24 = timedelta(hours=24)
 _DAYS_A_MONTH = 28
+_HOURS_ALONE = 48
 
 
 def clinic_values(clinic: Clinic) -> dict[str, Any]:
@@ -148,16 +149,37 @@ def limit_groups(
     ends: Mapping[str, datetime],
     after: datetime,
     now: datetime,
+    *,
+    kept: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """Return the limits that hold beyond ``after``, those with one end together, soonest first."""
-    groups: dict[datetime, list[str]] = {}
+    """Return the limits that hold beyond ``after``, those with one end together, soonest first.
+
+    Those ``kept`` on, as the skin is not calm, stand apart: they hold until then at least.
+    """
+    groups: dict[tuple[datetime, bool], list[str]] = {}
     for limit, end in ends.items():
         if end > after:
-            groups.setdefault(end, []).append(catalogue.label(language, "limits", limit))
+            label = catalogue.label(language, "limits", limit)
+            groups.setdefault((end, limit in kept), []).append(label)
     return [
-        {"ends": dates.moment(end, zone, language, now), "items": groups[end]}
-        for end in sorted(groups)
+        {
+            "ends": dates.moment(end, zone, language, now),
+            "items": groups[end, is_kept],
+            "kept": is_kept,
+            **time_left(end, now),
+        }
+        for end, is_kept in sorted(groups)
     ]
+
+
+def time_left(end: datetime, now: datetime) -> dict[str, int]:
+    """Return the whole hours until a limit's end, in days and hours from two days on.
+
+    Rounded up: a limit never seems over before it is.
+    """
+    hours = max(0, -((now - end) // timedelta(hours=1)))
+    days = hours // 24 if hours > _HOURS_ALONE else 0
+    return {"days_left": days, "hours_left": hours - 24 * days}
 
 
 def step_values(
@@ -169,16 +191,16 @@ def step_values(
     """Return the values of a step's text; ``rows`` are the reminders that go with one message."""
     language, zone = situation.patient.language, situation.zone
     local_day = now.astimezone(zone).date()
-    ends = situation.limits()
+    ends, kept = situation.limits(now), situation.kept()
     row = rows[0]
     visit = situation.visit(row.visit_id)
     plan = situation.plan_of(row.visit_id)
-    lifted = {limit for each in rows for limit in _lifted(situation, each, ends)}
+    lifted = {limit for each in rows for limit in lifted_by(situation, each, ends)}
     after = max([now, *(ends[limit] for limit in lifted)])
     values: dict[str, Any] = {
-        "limits": limit_groups(catalogue, language, zone, ends, now, now),
+        "limits": limit_groups(catalogue, language, zone, ends, now, now, kept=kept),
         "ended": [catalogue.label(language, "limits", limit) for limit in ends if limit in lifted],
-        "still": limit_groups(catalogue, language, zone, ends, after, now),
+        "still": limit_groups(catalogue, language, zone, ends, after, now, kept=kept),
         "below": False,
         "corrected": visit.corrected,
         "late": _joined_late(situation, visit),
@@ -228,8 +250,8 @@ def _months(situation: Situation, row: Reminder, local_day: date) -> int:
     return max(1, (local_day - facts.done_date).days // _DAYS_A_MONTH)
 
 
-def _lifted(situation: Situation, row: Reminder, ends: Mapping[str, datetime]) -> Iterable[str]:
-    """Return the limits that this step lifts, unless another treatment has them still on."""
+def lifted_by(situation: Situation, row: Reminder, ends: Mapping[str, datetime]) -> Iterable[str]:
+    """Return the limits that this step lifts, unless they are still on by their ``ends``."""
     facts = situation.facts(row.visit_id)
     step: Step = facts.protocol.step(row.step)
     times = schedule.nominal(step, facts, situation.zone)

@@ -496,6 +496,34 @@ class Photo(SQLModel, table=True):
     sealed: bytes | None = Field(default=None, sa_column=_sealed())
 
 
+class LimitEnd(SQLModel, table=True):
+    """The end of one of a patient's limits: by the plan, kept on beyond it, told."""
+
+    __tablename__ = "limit_end"
+    __table_args__ = (
+        UniqueConstraint("patient_id", "name"),
+        _where("limit_end_look_at", "look_at", "look_at IS NOT NULL"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    clinic_id: int = Field(foreign_key="clinic.id")
+    patient_id: int = Field(foreign_key="patient.id")
+    name: str
+    # The strictest end of all active courses.
+    ends_at: datetime = Field(sa_column=_instant(nullable=False))
+    # Since when it stays on because the patient says that the skin is not calm, under which
+    # message that was said, and when the patient was asked once more.
+    kept_at: datetime | None = Field(default=None, sa_column=_instant())
+    message_id: int | None = Field(default=None, foreign_key="message.id")
+    asked_at: datetime | None = Field(default=None, sa_column=_instant())
+    # Who of the team ended what was kept.
+    ended_by: int | None = Field(default=None, foreign_key="practitioner.id")
+    # When the patient was told that it is over: by its step, an answer or a notice.
+    told_at: datetime | None = Field(default=None, sa_column=_instant())
+    # When it is looked at again; nothing when nothing is to come.
+    look_at: datetime | None = Field(default=None, sa_column=_instant())
+
+
 class Action(SQLModel, table=True):
     """What a practitioner did, so that it can be undone for ten minutes and looked up later."""
 

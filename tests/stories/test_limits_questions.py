@@ -8,21 +8,27 @@ async def test_a_question_about_a_limit_gets_its_exact_end(clinic: Clinic) -> No
     await clinic.enroll(ana)
     await ana.presses("Limits still on")
     limits = ana.last_message
-    assert limits.startswith("Limits still on\nUntil Wed 11 March, 14:30:\n- no touching")
-    assert "Until Tue 24 March, 10:00:\n- no peel, laser or other procedure there" in limits
+    assert limits.startswith(
+        "Limits still on\nUntil Wed 11 March, 14:30 (24 hours left):\n- no touching"
+    )
+    day_14 = "Until Tue 24 March, 10:00 (13 days and 20 hours left):"
+    assert f"{day_14}\n- no peel, laser or other procedure there" in limits
     await ana.says("/limits")
     assert ana.last_message == limits
     nour.news()
 
     await ana.says("can I go to the sauna?")
     assert ana.last_message == (
-        "No sauna, steam room or hot tub until Tue 17 March, 10:00.\nNot sure? Tap Ask the clinic."
+        "No sauna, steam room or hot tub until Tue 17 March, 10:00.\n"
+        "That is 6 days and 20 hours from now.\nNot sure? Tap Ask the clinic."
     )
     await ana.says("Hi! When can I have a glass of WINE again??")
     assert ana.last_message.startswith("No alcohol until Wed 11 March, 14:30.\nThat is 24 hours")
     await ana.says("May I go swimming, or to the gym")
     assert ana.last_message.startswith("No pool or sea until Tue 17 March, 10:00.")
-    assert "No gym or hard exercise until Fri 13 March, 18:00." in ana.last_message
+    assert (
+        "\nNo gym or hard exercise until Fri 13 March, 18:00.\nThat is 3 days and 4 hours from now."
+    ) in ana.last_message
     assert nour.news() == []
 
     # The hours left are rounded up, and an end that has passed is told as passed.

@@ -74,7 +74,7 @@ async def test_every_answer_of_a_course_leads_somewhere(clinic: Clinic) -> None:
     # On Friday evening nobody is there: what is not urgent is pushed when the clinic opens.
     assert nour.news() == []
     await clinic.tick("2026-03-16 09:00")
-    assert "Reported: the skin is not calm, at" in nour.news()[0]
+    assert "Reported: the skin is not calm, at" in nour.news()[-1]
 
     await clinic.tick("2026-03-17 10:00")
     week = "your day 7 limits"
@@ -149,7 +149,8 @@ async def test_booking_is_asked_twice_at_most_and_a_no_is_kept(clinic: Clinic) -
     await clinic.tick("2026-03-26 12:00")
     assert ana.find(ask) is not first
     assert "I will not ask you again for this visit." in await answer(ana, "Later", ask)
-    assert ben.news() == []
+    (notice,) = ben.news()
+    assert notice.startswith("Lumen: limits that have ended.")
     rows = await clinic.rows("SELECT * FROM v_reminder WHERE step = 'book-2' ORDER BY state")
     assert [(row["state"], row["reason"]) for row in rows] == [
         ("sent", None),

@@ -321,7 +321,7 @@ async def test_two_courses_share_the_caps_and_the_stricter_limit(clinic: Clinic)
         session.add(visit)
         whole = await replan(session, 1, clinic.now)
     assert len(whole.courses) == 2
-    gym = dict(whole.limits())["gym"]
+    gym = whole.limits(clinic.now)["gym"]
     assert gym.astimezone(BERLIN).isoformat() == "2026-03-14T18:00:00+01:00"
     await clinic.tick("2026-07-20 12:00")
     unasked = await clinic.rows(

@@ -26,6 +26,7 @@ from bot.storage.tables import (
     Consent,
     Course,
     Dialogue,
+    LimitEnd,
     Message,
     Patient,
     Photo,
@@ -169,6 +170,12 @@ async def empty(
             .values(**own, **further)
             .execution_options(**_UNSYNCED)
         )
+    # Which limits somebody had, and kept on, says what was done to them and how it went.
+    await session.exec(
+        delete(LimitEnd)
+        .where(col(LimitEnd.patient_id) == patient_id)
+        .execution_options(**_UNSYNCED)
+    )
     await session.exec(
         update(Alert)
         .where(col(Alert.patient_id) == patient_id, col(Alert.state) != AlertState.CLOSED)

@@ -10,6 +10,7 @@ from bot.storage.tables import (
     Alert,
     Answer,
     Consent,
+    LimitEnd,
     Message,
     Photo,
     Question,
@@ -22,6 +23,14 @@ async def consents(session: AsyncSession, patient_id: int) -> Sequence[Consent]:
     """Return every consent, also those taken back."""
     found = await session.exec(
         select(Consent).where(Consent.patient_id == patient_id).order_by(col(Consent.id))
+    )
+    return found.all()
+
+
+async def limit_ends(session: AsyncSession, patient_id: int) -> Sequence[LimitEnd]:
+    """Return what is on record of the end of each limit."""
+    found = await session.exec(
+        select(LimitEnd).where(LimitEnd.patient_id == patient_id).order_by(col(LimitEnd.id))
     )
     return found.all()
 

@@ -1,4 +1,4 @@
-"""The watched loop: reports, timers of alerts, questions, photos, checks without an answer."""
+"""The watched loop: reports, timers of alerts, questions, photos, unanswered checks, limits."""
 
 from typing import Any
 
@@ -53,6 +53,7 @@ _PARTIAL = {
     "report_due": ("report", "due_at", "due_at IS NOT NULL"),
     "alert_due": ("alert", "due_at", "due_at IS NOT NULL"),
     "question_due": ("question", "reply_by", "answered_at IS NULL AND overdue_at IS NULL"),
+    "limit_end_look_at": ("limit_end", "look_at", "look_at IS NOT NULL"),
     "photo_to_fetch": ("photo", "received_at", "state = 'waiting'"),
     "photo_to_delete": ("photo", "stored_at", "state = 'stored'"),
 }
@@ -157,6 +158,26 @@ def _create() -> None:
     )
     for column in ("clinic_id", "patient_id", "visit_id"):
         op.create_index(f"ix_photo_{column}", "photo", [column])
+    op.create_table(
+        "limit_end",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("clinic_id", sa.Integer(), nullable=False),
+        sa.Column("patient_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("ends_at", _INSTANT, nullable=False),
+        sa.Column("kept_at", _INSTANT, nullable=True),
+        sa.Column("message_id", sa.Integer(), nullable=True),
+        sa.Column("asked_at", _INSTANT, nullable=True),
+        sa.Column("ended_by", sa.Integer(), nullable=True),
+        sa.Column("told_at", _INSTANT, nullable=True),
+        sa.Column("look_at", _INSTANT, nullable=True),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinic.id"]),
+        sa.ForeignKeyConstraint(["patient_id"], ["patient.id"]),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"]),
+        sa.ForeignKeyConstraint(["ended_by"], ["practitioner.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("patient_id", "name"),
+    )
 
 
 def downgrade() -> None:
@@ -169,5 +190,5 @@ def downgrade() -> None:
     for table, columns in _added().items():
         for each in columns:
             op.drop_column(table, each.name)
-    for table in ("photo", "question", "alert_log", "report"):
+    for table in ("limit_end", "photo", "question", "alert_log", "report"):
         op.drop_table(table)
