@@ -12,6 +12,7 @@ from apscheduler.triggers.date import DateTrigger
 
 from bot.logs import Outages
 from bot.services import (
+    digest,
     dispatch,
     erasing,
     following,
@@ -63,6 +64,7 @@ JOBS: Sequence[Job] = (
     Job("follow_questions", questions.follow),
     Job("tell_limits", limit_ends.tell),
     Job("hand_over_unsent", unsent.hand_over),
+    Job("send_digest", digest.send),
     Job("tell_outages", outages.tell),
     # Erased is erased, also of a database that an operator still looks at.
     Job("finish_erasing", erasing.finish, while_held=True),

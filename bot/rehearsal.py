@@ -22,6 +22,7 @@ from bot.demo.telegram import LocalTelegram
 from bot.incoming.safety_text import PATIENCE_S
 from bot.outgoing import dates
 from bot.outgoing.pace import CHAT_BURST
+from bot.services import digest
 from bot.services.housekeeping import UNRECORDED
 from bot.settings import Settings
 from bot.storage.queries import (
@@ -95,7 +96,7 @@ class Rehearsal:
     async def forward(self, delta: timedelta) -> None:
         """Push the clock by ``delta``, stopping at every due time on the way."""
         target = self.clock.now() + delta
-        while (due_at := await self._next_due()) is not None and due_at <= target:
+        while (due_at := await self._next_due(target)) is not None and due_at <= target:
             await self._to(due_at)
         await self._to(target)
 
@@ -108,7 +109,7 @@ class Rehearsal:
         self.app.deps.bells.ring()
         await self.settle()
 
-    async def _next_due(self) -> datetime | None:
+    async def _next_due(self, until: datetime | None = None) -> datetime | None:
         now = self.clock.now()
         async with self.app.deps.database.read() as session:
             found = [
@@ -120,10 +121,17 @@ class Rehearsal:
                 await limit_ends.next_look_at(session, now),
                 await people.next_pause_end(session, now, now + _YEAR),
             ]
+            owner = await people.the_clinic(session)
             visit_at = await plans.next_visit_at(session, now - UNRECORDED)
             # Whoever did not record it is asked then.
             found.append(None if visit_at is None else visit_at + UNRECORDED)
-        return min((moment for moment in found if moment is not None), default=None)
+        due_at = min((moment for moment in found if moment is not None), default=None)
+        last = min((moment for moment in (due_at, until) if moment is not None), default=None)
+        if last is None:
+            return None
+        # A digest comes every morning: the clock stops for that of a day on which it stops anyway.
+        morning = digest.next_at(owner, last) if owner is not None else None
+        return morning if morning is not None and now < morning < last else due_at
 
     async def settle(self) -> None:
         """Wait until every update is handled, every due reminder judged and every message sent."""

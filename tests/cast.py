@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -139,6 +139,13 @@ class Clinic:
 
     async def settle(self) -> None:
         await self.rehearsal.settle()
+
+    async def digests(self, *, wanted: bool) -> None:
+        """Whether the morning's digest comes: it would stand among the messages of every story."""
+        async with self.rehearsal.app.deps.database.write() as session:
+            for owner in await people.clinics(session):
+                owner.digest_day = None if wanted else date.max
+                session.add(owner)
 
     async def forward(self, **delta: float) -> None:
         """Push the clock by a timedelta given by its parts."""

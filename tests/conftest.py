@@ -135,6 +135,7 @@ async def clinic(
     ) as (whole, _):
         story = cast_of(whole)
         await story.nour.opens(whole.lead_link)
+        await story.digests(wanted=False)
         yield story
 
 
@@ -152,4 +153,5 @@ async def both(tmp_path: Path, failures: list[str], database_url: str) -> AsyncI
     ) as (whole, _):
         story = cast_of(whole)
         await story.nour.opens(whole.lead_link)
+        await story.digests(wanted=False)
         yield story

@@ -76,6 +76,8 @@ _TAPS = {
     "newtime": practitioner.of_draft,
     "newplan": practitioner.of_draft,
     "create": practitioner.of_draft,
+    "added": practitioner.of_draft,
+    "product": practitioner.of_draft,
     "cancel": practitioner.of_draft,
     "patients": practitioner.page_of_patients,
     "unsent": practitioner.page_of_unsent,
@@ -101,6 +103,7 @@ _TAPS = {
     "drill": practitioner.drill,
     "drillseen": practitioner.of_clinic,
     **dict.fromkeys(practitioner.OF_PATIENT, practitioner.of_patient),
+    **dict.fromkeys(practitioner.OF_COURSE, practitioner.of_course),
 }
 
 

@@ -4,7 +4,7 @@ from telegram import ChatMember, Message, Update
 
 from bot.handlers import patient, practitioner
 from bot.handlers.context import CareContext
-from bot.services import control, joining, photos, reach, reports, screens, team
+from bot.services import control, joining, phones, photos, reach, reports, screens, team
 from bot.services.errors import CareError
 from bot.services.photos import Picture
 from bot.services.turn import Turn
@@ -85,6 +85,9 @@ async def anything_else(update: Update, context: CareContext) -> None:
         return
     if turn.patient is None:
         raise CareError("no_invitation")
+    shared = message.contact
+    if shared is not None and await phones.take(turn, shared.phone_number, shared.user_id):
+        return
     await reports.pass_on(
         turn,
         _kind(message),

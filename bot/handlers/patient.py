@@ -12,12 +12,14 @@ from bot.services import (
     joining,
     own_name,
     pausing,
+    phones,
     photos,
     reach,
     reporting,
     reports,
     typed_texts,
 )
+from bot.services.menus import SHARES_CONTACT
 from bot.services.turn import Turn
 
 
@@ -46,6 +48,10 @@ async def typed(turn: Turn, text: str) -> None:
         await reports.ask_clinic(turn)
     elif key == "something_wrong":
         await reporting.something_wrong(turn)
+    elif key == "keep_my_number":
+        await phones.refuse(turn)
+    elif key == SHARES_CONTACT:
+        await phones.explain(turn)
     elif not await own_name.take(turn, text):
         await typed_texts.take(turn, text)
 

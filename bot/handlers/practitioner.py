@@ -1,17 +1,23 @@
 """What a practitioner taps and types."""
 
 import re
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from telegram import Update
 
 from bot.handlers.context import CareContext
-from bot.handlers.taps import values
+from bot.handlers.taps import at_least, values
 from bot.services import (
+    adding,
     alerting,
     clinic,
+    courses,
+    details,
     drills,
     duties,
     enrolling,
+    phones,
     photo_views,
     reports,
     screens,
@@ -76,10 +82,14 @@ async def _asked_for(turn: Turn, text: str) -> None:
             "moment_session": visits.session_done,
             "moment_correction": visits.correct_time,
         }[awaiting]
-        await act(turn, notes["patient"], moment)
+        await act(turn, notes["patient"], moment, notes.get("course", ""))
         await turn.await_text("")
     elif awaiting == writing.WORDS:
         await writing.take_words(turn, text)
+    elif awaiting in ("details_area", "details_product"):
+        await details.take(turn, awaiting.removeprefix("details_"), text)
+    elif awaiting == "patient_phone":
+        await phones.take_typed(turn, text)
     elif awaiting in _PATIENTS_WORDS and await clinic.stand_in_again(turn):
         await reports.pass_on(turn, "text", text)
     else:
@@ -138,6 +148,8 @@ async def of_draft(update: Update, context: CareContext) -> None:
         "newtime": enrolling.ask_session_time,
         "newplan": enrolling.show_new_plan,
         "create": enrolling.create,
+        "added": adding.add,
+        "product": details.ask_product,
         "cancel": enrolling.cancel,
     }
     (draft,) = values(update, 1)
@@ -257,31 +269,29 @@ async def duty(update: Update, context: CareContext) -> None:
 async def of_patient(update: Update, context: CareContext) -> None:
     """A button of a patient's card: it carries the patient and nothing else."""
     (patient,) = values(update, 1)
-    turn = context.turn
-    match _action(update):
-        case "setvisit":
-            await visits.ask_moment(turn, patient, "visit")
-        case "sessionat":
-            await visits.ask_moment(turn, patient, "session")
-        case "correct":
-            await visits.ask_moment(turn, patient, "correction")
-        case action:
-            await _ON_CARD[action](turn, patient)
+    await _ON_CARD[_action(update)](context.turn, patient)
+
+
+async def of_course(update: Update, context: CareContext) -> None:
+    """A button about one course: it carries the patient, and the course where there are several."""
+    patient, *rest = at_least(update, 1, 2)
+    action, turn = _action(update), context.turn
+    if not rest and await courses.ask(turn, action, patient):
+        return
+    await _OF_COURSE[action](turn, patient, course="".join(rest))
 
 
 _ON_CARD = {
     "card": screens.show_card,
     "plan": screens.show_plan,
     "sent": sent.show,
-    "session": visits.session_done,
-    "cancelvisit": visits.cancel_visit,
+    "addcourse": adding.offer,
     "ppause": steering.offer_pause,
     "presume": steering.resume,
-    "pstop": steering.ask_stop,
-    "stopcourse": steering.stop_course,
     "link": steering.new_link,
     "relink": steering.relink,
     "endlimits": screens.end_limits,
+    "phone": phones.ask_clinic,
     "phoned": unanswered.phoned,
     "photos": photo_views.show_pairs,
     "timeline": photo_views.show_timeline,
@@ -290,7 +300,19 @@ _ON_CARD = {
     "unwrite": writing.leave,
     "byphone": writing.answered_by_phone,
 }
-OF_PATIENT = ("setvisit", "sessionat", "correct", *_ON_CARD)
+OF_PATIENT = tuple(_ON_CARD)
+
+_OF_COURSE: dict[str, Callable[..., Awaitable[None]]] = {
+    "session": visits.session_done,
+    "sessionat": partial(visits.ask_moment, what="session"),
+    "setvisit": partial(visits.ask_moment, what="visit"),
+    "correct": partial(visits.ask_moment, what="correction"),
+    "cancelvisit": visits.cancel_visit,
+    "details": details.ask,
+    "pstop": steering.ask_stop,
+    "stopcourse": steering.stop_course,
+}
+OF_COURSE = tuple(_OF_COURSE)
 
 
 def _action(update: Update) -> str:

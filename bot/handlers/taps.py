@@ -8,11 +8,16 @@ from bot.services.errors import StaleButton
 
 def values(update: Update, count: int) -> tuple[str, ...]:
     """Return the values of the tapped button; raises ``StaleButton`` unless there are ``count``."""
+    return at_least(update, count, count)
+
+
+def at_least(update: Update, count: int, most: int) -> tuple[str, ...]:
+    """Return the values of the tapped button: from ``count`` to ``most`` of them, else stale."""
     query = update.callback_query
     if query is None or query.data is None:
         raise StaleButton
     _, found = buttons.unpack(query.data)
-    if len(found) != count:
+    if not count <= len(found) <= most:
         raise StaleButton
     return found
 

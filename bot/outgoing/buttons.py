@@ -98,11 +98,19 @@ def _inline(text: str, button: Mapping[str, str]) -> InlineKeyboardButton:
     return InlineKeyboardButton(text, callback_data=button["data"])
 
 
-def menu(catalogue: Catalogue, language: str, keys: Sequence[Sequence[str]]) -> ReplyKeyboardMarkup:
-    """Return the keyboard that stays at the bottom of the chat."""
+def menu(
+    catalogue: Catalogue, language: str, keys: Sequence[Sequence[str]], shares_contact: str = ""
+) -> ReplyKeyboardMarkup:
+    """Return the keyboard that stays at the bottom of the chat; one key may share the contact."""
     return ReplyKeyboardMarkup(
         [
-            [KeyboardButton(catalogue.label(language, "buttons", key)) for key in row]
+            [
+                KeyboardButton(
+                    catalogue.label(language, "buttons", key),
+                    request_contact=True if key == shares_contact else None,
+                )
+                for key in row
+            ]
             for row in keys
         ],
         resize_keyboard=True,

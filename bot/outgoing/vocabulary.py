@@ -72,6 +72,8 @@ _COURSE: Mapping[str, object] = {
     "confirmed": True,
     "target": None,
     "stopped": False,
+    "area": "cheeks",
+    "product": "A, lot 12",
 }
 _REPORT: Mapping[str, object] = {
     "level": "URGENT",
@@ -147,7 +149,9 @@ VARIABLES: Mapping[str, Variable] = {
     "paused_until": Variable("the last day of a pause", "Mon 10 March", others=(None,)),
     "plan_ended": Variable("the clinic has ended the plan", False, True, (True,)),
     "stopped": Variable("the reminders are stopped", False, True, (True,)),
-    "what": Variable("what a patient asked about", "gym or hard exercise"),
+    "what": Variable(
+        "what a patient asked about, or what a practitioner does", "gym or hard exercise"
+    ),
     "over": Variable(
         "limits asked about that have ended: what, ended_at",
         [{"what": "make-up", "ended_at": "Wed 12 March, 14:30"}],
@@ -183,6 +187,7 @@ VARIABLES: Mapping[str, Variable] = {
     "nobody": Variable("nobody of the clinic can be told", False, True, (True,)),
     "alone": Variable("one person alone is the clinic's whole chain", False, True, (True,)),
     "reply_by": Variable("by when the clinic aims to reply", "Mon 10 March, 18:00"),
+    "urgent": Variable("the reader has reported something urgent", False, True, (True,)),
     "reported_at": Variable("when it was reported", "Mon 10 March, 14:30"),
     "later_date": Variable("when booking is asked again", "Fri 14 March", others=(None,)),
     "until": Variable("the last day of a pause", "Tue 18 March", others=(None,)),
@@ -283,6 +288,8 @@ VARIABLES: Mapping[str, Variable] = {
     # What a practitioner records.
     "number": Variable("which session of the course it is", 2, 2),
     "target_asked": Variable("the next session's date is asked for", True, True, (False,)),
+    "area": Variable("where a session was", "lips", others=(None,)),
+    "product": Variable("with what, and its lot", "Brand, lot 12345", others=(None,)),
     "visit_at": Variable("a visit's day and time", "Mon 10 March, 14:30"),
     "moved": Variable("the visit had another time before", False, True, (True,)),
     "card_again": Variable("the patient gets a new care card", False, True, (True,)),
@@ -290,7 +297,10 @@ VARIABLES: Mapping[str, Variable] = {
         "what was taken back",
         "session_done",
         "visit",
-        ("corrected", "target", "visit_moved", "visit_cancelled", "paused", "resumed"),
+        (
+            *("corrected", "target", "visit_moved", "visit_cancelled", "paused", "resumed"),
+            "added",
+        ),
     ),
     "undone_at": Variable("the time that it had put on record", "Mon 10 March, 14:30"),
     "told": Variable("the patient is told of it", False, True, (True,)),
@@ -316,6 +326,11 @@ VARIABLES: Mapping[str, Variable] = {
         ([],),
     ),
     "more_questions": Variable("how many questions are not listed", "2 more", "2 more", (None,)),
+    "n_visits": Variable("how many visits there are today", 3, 3, (0,)),
+    "n_wait": Variable("how many reports and questions wait", 2, 2, (0,)),
+    "n_noanswer": Variable("how many gave no answer to a safety check", 1, 1, (0,)),
+    "n_changes": Variable("how many have a change before a visit", 1, 1, (0,)),
+    "n_book": Variable("how many are to be booked", 4, 4, (0,)),
     "not_joined": Variable("names of those not joined", ["Ana"], [_HOSTILE, _HOSTILE], ([],)),
     "to_book": Variable("names without a next date", ["Ana", "Ben"], [_HOSTILE], ([],)),
     "more_reports": Variable("how many reports are not listed", "2 more", "2 more", (None,)),
@@ -340,12 +355,18 @@ VARIABLES: Mapping[str, Variable] = {
     "count": Variable("how many patients are listed", 2, 2, (0,)),
     "state": Variable("a patient's state in words", "active"),
     "courses": Variable(
-        "treatment, sessions, day, last, next, confirmed, target, stopped",
+        "treatment, sessions, day, last, next, confirmed, target, stopped, area, product",
         [_COURSE],
-        [{**_COURSE, **dict.fromkeys(("treatment", "last", "next", "target"), _HOSTILE)}],
+        [
+            {
+                **_COURSE,
+                **dict.fromkeys(("treatment", "last", "next", "target"), _HOSTILE),
+                **dict.fromkeys(("area", "product"), _HOSTILE),
+            }
+        ],
         (
             [{**_COURSE, "next": None, "target": "Mon 7 April", "stopped": True}],
-            [{**_COURSE, **_NOT_BEGUN}],
+            [{**_COURSE, **_NOT_BEGUN, "area": None, "product": None}],
             [],
         ),
     ),
@@ -434,6 +455,8 @@ _ALERT = (
     *("reported_at", "patient_phone", "closed", "not_confirmed", "is_test"),
 )
 
+_DETAILS = ("patient", "session_at", "area", "product")
+
 TEXTS: Mapping[str, Text] = {
     # Joining.
     "patient/hello": Text(),
@@ -509,6 +532,11 @@ TEXTS: Mapping[str, Text] = {
     "patient/booking_asked": Text(),
     "patient/booking_later": Text(("later_date",)),
     "patient/booking_declined": Text(),
+    # The phone number.
+    "patient/ask_phone": Text(("urgent",)),
+    "patient/phone_kept": Text(("patient_phone",), always=("patient_phone",)),
+    "patient/phone_refused": Text(),
+    "patient/phone_of_other": Text(),
     # Photos.
     "patient/photo_how": Text(("angles", "missing"), longest=LONGEST_CARD),
     "patient/photo_consent": Text(("photo_days",), always=("photo_days",)),
@@ -524,7 +552,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/resume_ask": Text(),
     "patient/resumed": Text(("next_date",)),
     "patient/still_stopped": Text(),
-    "patient/course_stopped": Text(unasked=True),
+    "patient/course_stopped": Text(("treatment",), unasked=True),
     # A patient's own settings and data.
     "patient/later": Text(("later_at",)),
     "patient/pause_ended": Text(("next_date",)),
@@ -569,13 +597,16 @@ TEXTS: Mapping[str, Text] = {
     "errors/not_understood": Text(),
     "errors/not_understood_practitioner": Text(),
     "errors/nothing_approved": Text(),
+    "errors/nothing_to_add": Text(("patient",)),
     "errors/past_visit": Text(),
+    "errors/phone_number": Text(),
     "errors/session_before_last": Text(("patient",)),
     "errors/session_earlier": Text(),
     "errors/session_recorded": Text(("patient",)),
     "errors/something_failed": Text(),
     "errors/stale_button": Text(("next_date", "for_patient")),
     "errors/test_running": Text(),
+    "errors/too_long": Text(("longest",)),
     "errors/undo_too_late": Text(),
     "errors/unknown_protocol": Text(("name", "known"), longest=LONGEST_CARD),
     "errors/visit_same": Text(("patient",)),
@@ -643,6 +674,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/pause_ended": Text(("patient",)),
     "practitioner/name_corrected": Text(("patient", "name")),
     "practitioner/let_go": Text(("patient",)),
+    "practitioner/phone_given": Text(("patient", "patient_phone"), always=("patient_phone",)),
     "practitioner/patient_erased": Text(),
     "practitioner/wants_times": Text(("patient",)),
     "practitioner/wants_change": Text(("patient", "visit_at")),
@@ -650,13 +682,22 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/visit_cancelled_by_patient": Text(("patient", "visit_at")),
     "practitioner/booking_declined": Text(("patient",)),
     # A practitioner: recording.
-    "practitioner/ask_session_time": Text(),
+    "practitioner/which_course": Text(("patient", "what")),
+    "practitioner/treatment_added": Text(
+        ("patient", "session_planned", "session_at", "n_messages"), always=("session_at",)
+    ),
+    "practitioner/ask_session_time": Text(("patient",)),
     "practitioner/ask_visit_time": Text(("patient",)),
     "practitioner/ask_correction_time": Text(("patient",)),
     "practitioner/session_saved": Text(
         ("patient", "session_at", "number", "n_messages", "target_asked"),
         always=("session_at",),
     ),
+    "practitioner/ask_phone": Text(("patient", "patient_phone")),
+    "practitioner/phone_kept": Text(("patient", "patient_phone")),
+    "practitioner/ask_area": Text(_DETAILS, always=("session_at",)),
+    "practitioner/ask_product": Text(_DETAILS, always=("session_at",)),
+    "practitioner/details_kept": Text(_DETAILS, always=("session_at",)),
     "practitioner/session_corrected": Text(
         ("patient", "session_at", "card_again"), always=("session_at",)
     ),
@@ -677,6 +718,7 @@ TEXTS: Mapping[str, Text] = {
         ),
         longest=LONGEST_LIST,
     ),
+    "practitioner/digest": Text(("day", "n_visits", "n_wait", "n_noanswer", "n_changes", "n_book")),
     "practitioner/unsent": Text(
         ("n_unsent", "n_patients", "unsent", "more_unsent"), longest=LONGEST_LIST
     ),
@@ -688,7 +730,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/card": Text(
         (
             *("patient", "state", "courses", "limits", "next_message", "paused", "paused_until"),
-            *("patient_city", "clinic_city"),
+            *("patient_city", "clinic_city", "patient_phone"),
         ),
         longest=LONGEST_LIST,
     ),
@@ -784,6 +826,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
             "photos",
             "name",
             "earlier_names",
+            "phone",
             "account_name",
             "username",
             "account_number",
@@ -815,6 +858,8 @@ LABELS: Mapping[str, tuple[str, ...]] = {
             "planned_at",
             "done_at",
             "target_date",
+            "area",
+            "product",
             "limit",
             "ends_at",
             "kept_at",
@@ -847,6 +892,7 @@ FORMS: Mapping[str, tuple[str, ...]] = {
     "days": ("days",),
     "more": ("count",),
     "patient_line": ("name", "state"),
+    "of_treatment": ("name", "treatment"),
     "from_to": ("start", "end"),
 }
 """The labels with values in them, and which."""

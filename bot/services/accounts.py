@@ -9,6 +9,10 @@ from bot.storage.queries import people, photos, plans
 from bot.storage.tables import Patient
 
 REMINDERS = "reminders"
+# Kept, sealed, of a patient: the phone number, and what goes with it: whether it is the account's
+# own, for what it was asked for, and a no.
+PHONE, PHONE_SHARED = "phone", "phone_shared"
+PHONE_ASKED, PHONE_REFUSED = "phone_asked", "phone_refused"
 # Kept, sealed, of a patient who is joining: the card that the account came from and its state,
 # and whether they had joined before with another account.
 _BEFORE, _STATE, _AGAIN = "before", "before_state", "again"
@@ -29,8 +33,11 @@ async def unlink(turn: Turn, patient: Patient) -> None:
     patient.timezone = None
     patient.opened_at = patient.consented_at = patient.confirmed_at = patient.joined_at = None
     kept = sealed.read(turn.session, patient)
-    kept.pop("account", None)
-    kept.pop("username", None)
+    if kept.get(PHONE_SHARED):
+        # It was of whoever has that account.
+        kept.pop(PHONE, None)
+    for key in ("account", "username", PHONE_SHARED, PHONE_ASKED, PHONE_REFUSED):
+        kept.pop(key, None)
     before, state = kept.pop(_BEFORE, ""), kept.pop(_STATE, "")
     if joined:
         kept[_AGAIN] = True

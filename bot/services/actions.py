@@ -17,6 +17,7 @@ class Kind(StrEnum):
     """What was done."""
 
     ENROLLED = "enrolled"
+    ADDED = "added"
     SESSION_DONE = "session_done"
     CORRECTED = "corrected"
     TARGET = "target"

@@ -11,7 +11,7 @@ from bot.domain.opening import Opening
 from bot.domain.states import AlertState, Lane, Level, PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import limit_rows, situation, team, words
+from bot.services import limit_rows, phones, situation, team, words
 from bot.services.deps import new_ref
 from bot.services.enrolling import lead_or_practitioner
 from bot.services.errors import StaleButton
@@ -19,7 +19,7 @@ from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import alerts, people
-from bot.storage.tables import Alert, Clinic, Patient, Report, Visit
+from bot.storage.tables import Alert, Clinic, Patient, Report
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ async def values_of(turn: Turn, alert: Alert, patient: Patient) -> dict[str, Any
             }
             for done in whole.recent(turn.now)
         ],
-        "patient_phone": str(sealed.read(turn.session, patient).get("phone", "")) or None,
+        "patient_phone": words.phone_of(turn.session, patient),
         "waited_minutes": int(waited.total_seconds()) // 60,
         "quoted": sealed.read(turn.session, alert).get("quoted"),
         "closed": await is_closed(turn, patient),
@@ -251,9 +251,12 @@ async def say_level(
         values |= {"reply_by": at, "clinic_city": words.clinic_city(turn.clinic, patient)}
     lane = Lane.DANGER if level in LOUD else Lane.REPLY
     rows = [[Button(label=key, data=buttons.pack("said", alert.ref, key))] for key in keys]
-    await turn.tell_patient(patient, template, values, rows, lane=lane)
+    said = await turn.tell_patient(patient, template, values, rows, lane=lane)
     if level in LOUD:
         await send_note(turn, patient, alert, whole)
+    if level is Level.URGENT:
+        # Not in an emergency: whoever must call for help now is asked for nothing.
+        await phones.ask(turn, patient, phones.URGENT, said)
 
 
 async def session_values(turn: Turn, whole: Situation) -> dict[str, Any]:
@@ -269,16 +272,11 @@ async def session_values(turn: Turn, whole: Situation) -> dict[str, Any]:
             {
                 "treatment": catalogue.label(language, "treatments", done.protocol.name),
                 "done_at": dates.moment(done.at, whole.clinic_zone, language, turn.now),
-                **_details(turn, done.visit),
+                **words.session_details(turn.session, done.visit),
             }
             for done in whole.recent(turn.now)
         ],
     }
-
-
-def _details(turn: Turn, visit: Visit) -> dict[str, str | None]:
-    kept = sealed.read(turn.session, visit)
-    return {"area": kept.get("area") or None, "product": kept.get("product") or None}
 
 
 async def send_note(turn: Turn, patient: Patient, alert: Alert, whole: Situation) -> None:

@@ -13,6 +13,7 @@ from bot.services import (
     later,
     limit_ends,
     limit_rows,
+    phones,
     photos,
     reporting,
     reports,
@@ -236,6 +237,7 @@ async def _send_photo(turn: Turn, _whole: Situation, _row: Reminder, _step: Step
 async def _show_times(turn: Turn, whole: Situation, _row: Reminder, _step: Step) -> None:
     await reports.say_told(turn, whole.patient, "patient/booking_asked", [_wrong_row()])
     await reports.tell_practitioner(turn, whole.patient, "practitioner/wants_times")
+    await phones.ask(turn, whole.patient, phones.BOOKING)
 
 
 async def _later(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:

@@ -125,7 +125,8 @@ def _keyboard(
     deps: Deps, row: Message, content: Mapping[str, Any]
 ) -> InlineKeyboardMarkup | ReplyKeyboardMarkup | None:
     if content.get("menu"):
-        return buttons.menu(deps.catalogue, row.language, menus.KEYS[content["menu"]])
+        keys = menus.KEYS[content["menu"]]
+        return buttons.menu(deps.catalogue, row.language, keys, menus.SHARES_CONTACT)
     rows = content.get("buttons", [])
     if row.template.startswith("steps/"):
         # Two that read alike could not be told apart: the more important step keeps its own.

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -78,9 +78,13 @@ async def _drafted(turn: Turn, draft: str) -> dict[str, str]:
     return notes
 
 
-async def offer_treatments(turn: Turn, name: str, draft: str) -> None:
-    """Show the approved treatments; raises ``CareError`` when none is approved yet."""
-    approved = await usable_protocols(turn)
+async def offer_treatments(
+    turn: Turn, name: str, draft: str, *, without: Collection[str] = ()
+) -> None:
+    """Show the approved treatments; raises ``CareError`` when none (beside those) is approved."""
+    approved = [each for each in await usable_protocols(turn) if each not in without]
+    if not approved:
+        raise CareError("nothing_to_add", {"patient": name})
     recent = await versions.recent_protocols(turn.session, turn.clinic.id or 0)
     names = sorted(approved, key=lambda each: recent.index(each) if each in recent else len(recent))
     rows = [
@@ -126,19 +130,20 @@ async def take_treatment(turn: Turn, protocol: str, draft: str) -> None:
     await show_ready(turn, notes)
 
 
-def _noted_moment(notes: Mapping[str, str]) -> MomentTyped | None:
+def noted_moment(notes: Mapping[str, str]) -> MomentTyped | None:
+    """Return the session's time that was typed; nothing when it ends now."""
     return MomentTyped.from_text(notes["moment"]) if notes.get("moment") else None
 
 
 async def show_ready(turn: Turn, notes: Mapping[str, str]) -> None:
     """Show the plan's size and last date, with the button that creates it."""
     version = await usable_protocol(turn, notes["protocol"])
-    moment = _noted_moment(notes)
+    moment = noted_moment(notes)
     when = moment or MomentTyped(turn.now, past=True)
     language, draft = turn.clinic.language, notes["draft"]
     count, last = preview.size(version, when.at, turn.clinic_zone)
     rows = [
-        [Button(label="create_show_qr", data=buttons.pack("create", draft))],
+        _create_row(notes),
         [Button(label="change_time_of_session", data=buttons.pack("newtime", draft))],
         [Button(label="preview_plan", data=buttons.pack("newplan", draft))],
         [cancel_button(draft)],
@@ -158,6 +163,13 @@ async def show_ready(turn: Turn, notes: Mapping[str, str]) -> None:
     )
 
 
+def _create_row(notes: Mapping[str, str]) -> list[Button]:
+    """Return the button that creates what is noted; who has a card already needs no link."""
+    if notes.get("card"):
+        return [Button(label="add_this_treatment", data=buttons.pack("added", notes["draft"]))]
+    return [Button(label="create_show_qr", data=buttons.pack("create", notes["draft"]))]
+
+
 async def usable_protocol(turn: Turn, name: str) -> ProtocolVersion:
     """Return the approved version of one protocol; raises ``CareError`` with those that exist."""
     usable = await usable_protocols(turn)
@@ -166,8 +178,8 @@ async def usable_protocol(turn: Turn, name: str) -> ProtocolVersion:
     return usable[name]
 
 
-async def _ready(turn: Turn, draft: str) -> dict[str, str]:
-    """Return what is noted of a new patient whose treatment is chosen."""
+async def ready(turn: Turn, draft: str) -> dict[str, str]:
+    """Return what is noted of a new patient, or course, whose treatment is chosen."""
     notes = await _drafted(turn, draft)
     if not notes.get("protocol"):
         raise StaleButton
@@ -176,8 +188,11 @@ async def _ready(turn: Turn, draft: str) -> dict[str, str]:
 
 async def ask_session_time(turn: Turn, draft: str) -> None:
     """Ask for the time of the session that the new patient had or will have."""
-    await turn.await_text("new_patient_time", **await _ready(turn, draft))
-    await turn.screen("practitioner/ask_session_time", rows=[[cancel_button(draft)]])
+    notes = await ready(turn, draft)
+    await turn.await_text("new_patient_time", **notes)
+    await turn.screen(
+        "practitioner/ask_session_time", {"patient": notes["name"]}, [[cancel_button(draft)]]
+    )
 
 
 async def take_session_time(turn: Turn, moment: MomentTyped) -> None:
@@ -191,27 +206,26 @@ async def take_session_time(turn: Turn, moment: MomentTyped) -> None:
 
 async def show_new_plan(turn: Turn, draft: str) -> None:
     """Show the dates of the plan that would be created."""
-    notes = await _ready(turn, draft)
+    notes = await ready(turn, draft)
     version = await usable_protocol(turn, notes["protocol"])
-    moment = _noted_moment(notes) or MomentTyped(turn.now, past=True)
+    moment = noted_moment(notes) or MomentTyped(turn.now, past=True)
     lines = preview.lines(
         turn.deps.catalogue, version, moment.at, turn.clinic_zone, turn.clinic.language, turn.now
     )
     await turn.screen(
         "practitioner/new_plan",
         {"patient": notes["name"], "steps": lines},
-        [
-            [Button(label="create_show_qr", data=buttons.pack("create", draft))],
-            [cancel_button(draft)],
-        ],
+        [_create_row(notes), [cancel_button(draft)]],
     )
 
 
 async def create(turn: Turn, draft: str) -> Patient:
     """Create what the buttons were filled in with; a second tap finds nothing left and is stale."""
-    notes = await _ready(turn, draft)
+    notes = await ready(turn, draft)
+    if notes.get("card"):
+        raise StaleButton
     await turn.await_text("")
-    return await enroll(turn, notes["name"], notes["protocol"], _noted_moment(notes))
+    return await enroll(turn, notes["name"], notes["protocol"], noted_moment(notes))
 
 
 async def enroll_line(

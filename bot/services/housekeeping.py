@@ -49,6 +49,8 @@ async def _miss(session: AsyncSession, visit: Visit, now: datetime) -> int:
     session.add(visit)
     await replan(session, visit.patient_id, now)
     at = visit.planned_at or now
+    course = await plans.course(session, visit.course_id)
+    done_at = buttons.pack("sessionat", patient.ref, course.ref)
     # One that a send finds not to be reached hands the question on: see team.not_told.
     report = new_ref()
     for practitioner in await team.responders(session, patient):
@@ -63,7 +65,7 @@ async def _miss(session: AsyncSession, visit: Visit, now: datetime) -> int:
                 "visit_at": dates.moment(at, ZoneInfo(clinic.timezone), clinic.language, now),
             },
             rows=[
-                [Button(label="session_done_at", data=buttons.pack("sessionat", patient.ref))],
+                [Button(label="session_done_at", data=done_at)],
                 [Button(label="open_card", data=buttons.pack("card", patient.ref))],
             ],
             patient=patient,

@@ -106,6 +106,7 @@ async def collect(session: AsyncSession, whole: Situation) -> Held:
             {
                 "name": kept.get("name", ""),
                 "earlier_names": [each["name"] for each in kept.get("earlier_names", ())],
+                "phone": kept.get("phone", ""),
                 "account_name": kept.get("account", ""),
                 "username": kept.get("username", ""),
                 "account_number": patient.telegram_id,
@@ -156,6 +157,7 @@ async def collect(session: AsyncSession, whole: Situation) -> Held:
                 "done_at": each.done_at,
                 "target_date": each.target_date,
                 "confirmed_at": each.confirmed_at,
+                **words.session_details(session, each),
             }
             for each in whole.visits
         ],

@@ -9,12 +9,12 @@ from bot.domain.states import Lane, Level
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import alerting, outbox, questions, situation, team, words
+from bot.services import alerting, outbox, phones, questions, situation, team, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError
 from bot.services.outbox import Rows
 from bot.services.turn import Turn
-from bot.storage.tables import Patient, Practitioner
+from bot.storage.tables import Message, Patient, Practitioner
 
 log = logging.getLogger(__name__)
 
@@ -41,20 +41,23 @@ async def say_told(
     values: Mapping[str, Any] | None = None,
     *,
     urgent: bool = False,
-) -> None:
-    """Tell the patient that a person hears of it; when nobody can be reached, to call."""
+) -> Message | None:
+    """Tell the patient that a person hears of it; when nobody can be reached, to call.
+
+    Returns what they read; nothing when it is only to call.
+    """
     told = await team.responders(turn.session, patient, urgent=urgent)
     if told:
         lane = Lane.DANGER if urgent else Lane.REPLY
         # Whoever treats them may be out of reach: the name that is read is of somebody told.
-        named = {"practitioner": words.name_of(turn.session, told[0])}
-        await turn.tell_patient(patient, template, {**named, **(values or {})}, rows, lane=lane)
-        return
+        given = {"practitioner": words.name_of(turn.session, told[0]), **(values or {})}
+        return await turn.tell_patient(patient, template, given, rows, lane=lane)
     log.error(
         "a report reached nobody",
         extra={"action": "nobody_told", "patient": patient.ref, "update_id": turn.update_id},
     )
     await team.nobody(turn.session, patient, turn.now)
+    return None
 
 
 async def pass_on(
@@ -80,7 +83,9 @@ async def pass_on(
     urgent = bool(text) and has_emergency_word(turn, text)
     report = new_ref()
     if urgent:
-        await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
+        said = await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
+        if said is not None:
+            await phones.ask(turn, patient, phones.URGENT, said)
         words_of_danger = [("reports", "emergency_word")]
         alert = await alerting.waiting(turn, patient)
         if alert is None:

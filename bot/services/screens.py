@@ -1,5 +1,6 @@
 """What a practitioner looks at: the patients, one patient's card, plan and messages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bot.domain.states import AlertState, CourseState, PatientState, ReminderState
@@ -7,6 +8,7 @@ from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import (
     actions,
+    adding,
     enrolling,
     invitations,
     limit_ends,
@@ -17,8 +19,9 @@ from bot.services import (
     words,
     writing,
 )
+from bot.services import courses as own_courses
 from bot.services.errors import StaleButton
-from bot.services.situation import Situation
+from bot.services.situation import CoursePlan, Situation
 from bot.services.turn import Turn
 from bot.storage.queries import alerts, people, photos, unanswered
 from bot.storage.tables import Patient, Reminder
@@ -26,6 +29,7 @@ from bot.storage.tables import Patient, Reminder
 # What a screen lists at most: more would not fit into one message.
 _PAGE = 20
 _LAST_PAGE = 10_000
+_NO_DETAILS = {"area": None, "product": None}
 
 
 async def show_menu(turn: Turn) -> None:
@@ -133,7 +137,7 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
     catalogue, language = turn.deps.catalogue, turn.clinic.language
     patient = whole.patient
     courses = []
-    for plan in whole.courses:
+    for plan in own_courses.known(whole) or whole.courses:
         done = plan.latest
         day = None
         if done is not None and done.done_date is not None:
@@ -154,12 +158,14 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
                 if done is not None and done.target_date is not None
                 else None,
                 "stopped": plan.course.state is CourseState.STOPPED,
+                **(_NO_DETAILS if done is None else words.session_details(turn.session, done)),
             }
         )
     upcoming = words.next_reminder(whole, turn.now)
     return {
         "patient": words.name_of(turn.session, patient),
         "state": catalogue.label(language, "patient_states", patient.state.value),
+        "patient_phone": words.phone_of(turn.session, patient),
         "courses": courses,
         "limits": words.limit_groups(
             catalogue,
@@ -202,18 +208,23 @@ def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:
         return Button(label=label, data=buttons.pack(action, patient.ref, *values))
 
     rows: list[list[Button]] = []
-    active = [plan for plan in whole.courses if plan.course.state is CourseState.ACTIVE]
+    active = whole.running()
+    if whole.courses:
+        rows.append([button("session_done", "session"), button("session_done_at", "sessionat")])
     if active:
-        booked = active[-1].booked is not None
-        rows.append([button("session_done", "session"), button("session_done_at", "sessionat")])
+        booked = own_courses.fitting(whole, "cancelvisit")
+        visit = "move_visit" if len(booked) == len(active) else "set_or_move_visit"
+        cancel = [button("cancel_visit", "cancelvisit", *_alone(active, booked))]
         rows.append(
-            [button("move_visit" if booked else "set_next_visit", "setvisit")]
-            + ([button("cancel_visit", "cancelvisit")] if booked else [])
+            [button(visit if booked else "set_next_visit", "setvisit"), *(cancel if booked else [])]
         )
-        if active[-1].latest is not None:
-            rows.append([button("correct_time", "correct")])
-    elif whole.courses:
-        rows.append([button("session_done", "session"), button("session_done_at", "sessionat")])
+        if done := own_courses.fitting(whole, "correct"):
+            rows.append([button("correct_time", "correct", *_alone(active, done))])
+    if had := own_courses.fitting(whole, "details"):
+        rows.append([button("area_and_product", "details", *_alone(active, had))])
+    if patient.state not in adding.REFUSED:
+        rows.append([button("add_treatment", "addcourse")])
+        rows.append([button("set_phone_number", "phone")])
     rows.append([button("see_plan", "plan"), button("what_was_sent", "sent")])
     if writing.can_write(patient):
         rows.append([button("write_to_patient", "write")])
@@ -230,6 +241,11 @@ def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:
     if patient.state is PatientState.OPENED and patient.confirmed_at is None:
         rows.append([button("it_is_them", "confirm", "yes"), button("not_them", "confirm", "no")])
     return rows
+
+
+def _alone(active: Sequence[CoursePlan], fitting: Sequence[CoursePlan]) -> tuple[str, ...]:
+    """Return the course that a button carries: one of several, if it can be about no other."""
+    return (fitting[0].course.ref,) if len(fitting) == 1 < len(active) else ()
 
 
 def _line(turn: Turn, whole: Situation, row: Reminder) -> dict[str, str]:

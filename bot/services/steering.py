@@ -6,17 +6,19 @@ from bot.outgoing.buttons import Button
 from bot.services import (
     accounts,
     actions,
+    courses,
     enrolling,
     invitations,
     links,
     pausing,
     screens,
+    situation,
     words,
 )
 from bot.services.errors import StaleButton
 from bot.services.planning import replan
 from bot.services.turn import Turn
-from bot.storage.queries import people, plans
+from bot.storage.queries import people
 from bot.storage.tables import Patient
 
 PAUSES = (3, 7, 14)
@@ -74,36 +76,41 @@ async def resume(turn: Turn, ref: str) -> None:
     await screens.show_card(turn, ref)
 
 
-async def ask_stop(turn: Turn, ref: str) -> None:
+async def ask_stop(turn: Turn, ref: str, course: str = "") -> None:
     """Ask once more before a course ends."""
     patient = await enrolling.own_patient(turn, ref)
+    whole = await situation.read(turn.session, patient.id or 0)
+    if not whole.running():
+        raise StaleButton
+    plan = courses.meant(turn, whole, "pstop", course)
+    data = buttons.pack("stopcourse", patient.ref, plan.course.ref)
     await turn.screen(
         "practitioner/ask_stop",
-        {"patient": words.name_of(turn.session, patient)},
-        [
-            [Button(label="stop_plan", data=buttons.pack("stopcourse", patient.ref))],
-            actions.card_button(patient),
-        ],
+        {"patient": courses.named(turn, whole, plan)},
+        [[Button(label="stop_plan", data=data)], actions.card_button(patient)],
         patient=patient,
     )
 
 
-async def stop_course(turn: Turn, ref: str) -> None:
-    """End the patient's running courses; nothing more of them is sent, the patient is told."""
+async def stop_course(turn: Turn, ref: str, course: str = "") -> None:
+    """End one of the patient's courses; nothing more of it is sent, the patient is told."""
     patient = await enrolling.own_patient(turn, ref)
-    running = await plans.active_courses(turn.session, patient.id or 0)
-    if not running:
+    whole = await situation.read(turn.session, patient.id or 0)
+    if not whole.running():
         raise StaleButton
-    for course in running:
-        course.state = CourseState.STOPPED
-        turn.session.add(course)
+    plan = courses.meant(turn, whole, "stopcourse", course)
+    plan.course.state = CourseState.STOPPED
+    turn.session.add(plan.course)
     await replan(turn.session, patient.id or 0, turn.now)
     await actions.note(turn, patient, actions.Kind.STOPPED)
     if patient.state is PatientState.ACTIVE:
-        await turn.tell_patient(patient, "patient/course_stopped")
+        # With others running it must be clear which one has ended.
+        label = turn.deps.catalogue.label(patient.language, "treatments", plan.protocol.name)
+        treatment = label if whole.running() else None
+        await turn.tell_patient(patient, "patient/course_stopped", {"treatment": treatment})
     await turn.screen(
         "practitioner/course_stopped",
-        {"patient": words.name_of(turn.session, patient)},
+        {"patient": courses.named(turn, whole, plan)},
         [actions.card_button(patient)],
         patient=patient,
     )

@@ -8,6 +8,7 @@ from bot.domain.states import Level, PatientState, VisitState
 from bot.domain.times import to_utc
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
+from bot.outgoing.catalogue import Catalogue
 from bot.services import enrolling, holding, unanswered, unsent, words
 from bot.services.turn import Turn
 from bot.storage.queries import alerts, falling_due, not_sent, people, plans, questions
@@ -20,7 +21,7 @@ _VISITS = 36
 _NAMES = 12
 _NAME = 24
 # Safety checks that never arrived stay on the list this long.
-_LOOK_BACK = timedelta(days=14)
+LOOK_BACK = timedelta(days=14)
 
 
 async def show(turn: Turn) -> None:
@@ -50,7 +51,7 @@ async def show(turn: Turn) -> None:
     )
     lost = await people.patients_in(turn.session, turn.clinic.id or 0, (PatientState.UNREACHABLE,))
     unchecked = await falling_due.missed_checks(
-        turn.session, turn.clinic.id or 0, turn.now - _LOOK_BACK
+        turn.session, turn.clinic.id or 0, turn.now - LOOK_BACK
     )
     clinic_id = turn.clinic.id or 0
     n_unsent = await not_sent.count_unsent(turn.session, clinic_id, turn.now - unsent.LOOK_BACK)
@@ -64,9 +65,8 @@ async def show(turn: Turn) -> None:
         }
         for question, patient in await questions.waiting(turn.session, clinic_id)
     ]
-    protocols = turn.deps.catalogue.protocols.values()
-    single = [protocol.name for protocol in protocols if not protocol.books]
-    to_book = await plans.patients_to_book(turn.session, clinic_id, start, day, single)
+    alone = single(turn.deps.catalogue)
+    to_book = await plans.patients_to_book(turn.session, clinic_id, start, day, alone)
     await turn.screen(
         "practitioner/today",
         {
@@ -93,6 +93,11 @@ async def show(turn: Turn) -> None:
             [Button(label="new_patient_button", data=buttons.pack("new"))],
         ],
     )
+
+
+def single(catalogue: Catalogue) -> list[str]:
+    """Return the protocols of one session, after which nobody is to be booked."""
+    return [protocol.name for protocol in catalogue.protocols.values() if not protocol.books]
 
 
 async def _open_reports(turn: Turn, refs: dict[str, str]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from bot.domain import rules
 from bot.domain.states import CourseState, Lane, PatientState, VisitState
 from bot.outgoing import dates
-from bot.services import actions, enrolling, visit_notes, visits, words
+from bot.services import actions, courses, enrolling, situation, visit_notes, visits, words
 from bot.services.actions import Kind
 from bot.services.errors import CareError, StaleButton
 from bot.services.planning import new_round
@@ -15,11 +15,12 @@ from bot.storage.tables import Action, Patient, Visit
 
 # How each action left its visit. One that is no longer so was changed by somebody since.
 _LEFT = {
-    Kind.SESSION_DONE: VisitState.DONE,
-    Kind.CORRECTED: VisitState.DONE,
-    Kind.TARGET: VisitState.DONE,
-    Kind.VISIT: VisitState.PLANNED,
-    Kind.VISIT_CANCELLED: VisitState.CANCELLED,
+    Kind.SESSION_DONE: (VisitState.DONE,),
+    Kind.CORRECTED: (VisitState.DONE,),
+    Kind.TARGET: (VisitState.DONE,),
+    Kind.VISIT: (VisitState.PLANNED,),
+    Kind.VISIT_CANCELLED: (VisitState.CANCELLED,),
+    Kind.ADDED: (VisitState.DONE, VisitState.PLANNED),
 }
 
 
@@ -55,19 +56,22 @@ async def _take_back(turn: Turn, patient: Patient, action: Action) -> None:
     action.undone_at = turn.now
     turn.session.add(action)
     undone_at, told = None, False
+    name = words.name_of(turn.session, patient)
     if action.visit_id is None:
         await _pause_as_before(turn, patient, action)
     else:
         visit = await plans.visit(turn.session, action.visit_id)
-        if visit.state is not _LEFT[kind]:
+        if visit.state not in _LEFT[kind]:
             raise StaleButton
+        whole = await situation.read(turn.session, patient.id or 0)
+        name = courses.named(turn, whole, whole.plan_of(action.visit_id))
         undone_at = _recorded(turn, visit, kind)
         told = await _visit_as_before(turn, patient, visit, action)
     moved = kind is Kind.VISIT and not action.before.get("created")
     await turn.screen(
         "practitioner/undone",
         {
-            "patient": words.name_of(turn.session, patient),
+            "patient": name,
             "undone": "visit_moved" if moved else kind.value,
             "undone_at": undone_at,
             "told": told,
@@ -104,11 +108,12 @@ async def _visit_as_before(turn: Turn, patient: Patient, visit: Visit, action: A
     """Put the visit back; say whether the patient is told of it."""
     kind = Kind(action.kind)
     told_card = await visits.card_seen(turn, visit)
-    if action.before.get("ended"):
-        # The session had taken an ended plan up again.
+    if action.before.get("ended") or kind is Kind.ADDED:
+        # The session had taken an ended plan up again, or the course came with it.
         course = await plans.course(turn.session, visit.course_id)
         course.state = CourseState.STOPPED
         turn.session.add(course)
+    booked = visit.state is VisitState.PLANNED
     if action.before.get("created"):
         visit.state = VisitState.CANCELLED
     else:
@@ -119,6 +124,8 @@ async def _visit_as_before(turn: Turn, patient: Patient, visit: Visit, action: A
         visit.corrected = told_card
     turn.session.add(visit)
     await turn.session.flush()
+    if kind is Kind.ADDED:
+        kind = Kind.VISIT if booked else Kind.SESSION_DONE
     told = await _correct_patient(turn, patient, visit, kind, told_card=told_card)
     whole = await visits.replanned(turn, patient)
     return told or (kind is Kind.CORRECTED and visits.card_again(whole, visit))

@@ -14,7 +14,7 @@ from bot.domain.states import (
 from bot.domain.times import QuietHours, is_quiet
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import actions, dispatch, enrolling, situation, visit_notes, words
+from bot.services import actions, courses, dispatch, enrolling, situation, visit_notes
 from bot.services.deps import new_ref
 from bot.services.errors import CareError, StaleButton
 from bot.services.planning import new_round, replan
@@ -23,31 +23,21 @@ from bot.services.turn import Turn
 from bot.services.typed_dates import MomentTyped
 from bot.storage.queries import outbox as messages
 from bot.storage.queries import people, plans
-from bot.storage.tables import Patient, Reminder, Visit
+from bot.storage.tables import Course, Patient, Reminder, Visit
 
 # Two times this near to each other are one session, typed or tapped twice.
 SAME_SESSION = timedelta(minutes=5)
 TARGET_WEEKS = (2, 3, 4, 6)
+# What a time is asked for, and which courses it can be of.
+_ASKED_OF = {"visit": "setvisit", "session": "sessionat", "correction": "correct"}
 
 
-async def _course(turn: Turn, patient: Patient) -> CoursePlan:
-    """Return the course that a screen's buttons mean: the newest one still active."""
+async def _course(
+    turn: Turn, patient: Patient, act: str, course: str
+) -> tuple[Situation, CoursePlan]:
+    """Return the patient's situation, and of it the course that a screen's buttons mean."""
     whole = await situation.read(turn.session, patient.id or 0)
-    active = [plan for plan in whole.courses if plan.course.state is CourseState.ACTIVE]
-    if not active:
-        raise CareError("no_course", {"patient": words.name_of(turn.session, patient)})
-    return active[-1]
-
-
-async def _course_of_session(turn: Turn, patient: Patient) -> CoursePlan:
-    """Return the course that a session belongs to; one that was ended goes on with it."""
-    whole = await situation.read(turn.session, patient.id or 0)
-    active = [plan for plan in whole.courses if plan.course.state is CourseState.ACTIVE]
-    if not active and whole.courses:
-        whole.courses[-1].course.state = CourseState.ACTIVE
-        turn.session.add(whole.courses[-1].course)
-        return whole.courses[-1]
-    return await _course(turn, patient)
+    return whole, courses.meant(turn, whole, act, course)
 
 
 async def _new_visit(turn: Turn, plan: CoursePlan, patient: Patient) -> Visit:
@@ -63,17 +53,26 @@ async def _new_visit(turn: Turn, plan: CoursePlan, patient: Patient) -> Visit:
     return visit
 
 
-async def session_done(turn: Turn, ref: str, moment: MomentTyped | None = None) -> None:
-    """Record a session as done now, or at ``moment``; limits and plan start anew."""
+async def session_done(
+    turn: Turn, ref: str, moment: MomentTyped | None = None, course: str = ""
+) -> None:
+    """Record a session as done now, or at ``moment``; limits and plan start anew.
+
+    A course that was ended goes on with it.
+    """
     patient = await enrolling.own_patient(turn, ref)
-    ended = not await plans.active_courses(turn.session, patient.id or 0)
-    plan = await _course_of_session(turn, patient)
+    whole, plan = await _course(turn, patient, "session", course)
+    name = courses.named(turn, whole, plan)
+    ended = plan.course.state is CourseState.STOPPED
+    if ended:
+        plan.course.state = CourseState.ACTIVE
+        turn.session.add(plan.course)
     if moment is not None and not moment.past:
         raise CareError("future_session")
     done_at = moment.at if moment is not None else turn.now
     if plan.latest is not None and plan.latest.done_at is not None:
         if abs(done_at - plan.latest.done_at) < SAME_SESSION:
-            raise CareError("session_recorded", {"patient": words.name_of(turn.session, patient)})
+            raise CareError("session_recorded", {"patient": name})
         if done_at < plan.latest.done_at:
             raise CareError("session_earlier")
     visit = plan.booked if _meant(turn, plan.booked, done_at) else None
@@ -91,18 +90,20 @@ async def session_done(turn: Turn, ref: str, moment: MomentTyped | None = None) 
     action = await actions.note(
         turn, patient, actions.Kind.SESSION_DONE, visit=visit, before=before
     )
+    next_visit = buttons.pack("setvisit", patient.ref, plan.course.ref)
     await turn.screen(
         "practitioner/session_saved",
         {
-            "patient": words.name_of(turn.session, patient),
+            "patient": name,
             "session_at": dates.moment(done_at, turn.clinic_zone, turn.clinic.language, turn.now),
             "number": 1 + len(plan.earlier) + (1 if plan.latest else 0),
-            "n_messages": _coming(whole),
+            "n_messages": coming(whole),
             "target_asked": plan.protocol.books,
         },
         [
             *([_weeks(turn, visit)] if plan.protocol.books else []),
-            [Button(label="set_next_visit", data=buttons.pack("setvisit", patient.ref))],
+            [Button(label="set_next_visit", data=next_visit)],
+            details_row(patient, plan.course),
             *actions.undo_rows(action, patient),
         ],
         patient=patient,
@@ -117,6 +118,12 @@ def _meant(turn: Turn, booked: Visit | None, done_at: datetime) -> bool:
     return booked.planned_at.astimezone(zone).date() <= done_at.astimezone(zone).date()
 
 
+def details_row(patient: Patient, course: Course) -> list[Button]:
+    """Return the row that asks for area and product of the course's last session."""
+    data = buttons.pack("details", patient.ref, course.ref)
+    return [Button(label="area_and_product", data=data)]
+
+
 def _weeks(turn: Turn, visit: Visit) -> list[Button]:
     form = turn.deps.catalogue.label(turn.clinic.language, "forms", "weeks")
     return [
@@ -125,7 +132,8 @@ def _weeks(turn: Turn, visit: Visit) -> list[Button]:
     ]
 
 
-def _coming(whole: Situation) -> int:
+def coming(whole: Situation) -> int:
+    """Return how many messages are still to come."""
     return len(
         {
             row.group_key or row.ref
@@ -151,8 +159,9 @@ async def set_target(turn: Turn, visit_ref: str, weeks: str) -> None:
         raise StaleButton
     patient = await people.locked_patient(turn.session, visit.patient_id)
     # This reads the visit anew, as whoever held the patient before has left it.
-    plan = await _course(turn, patient)
-    if visit.done_date is None:
+    whole = await situation.read(turn.session, patient.id or 0)
+    plan = whole.plan_of(visit.id or 0)
+    if visit.done_date is None or plan.course.state is CourseState.STOPPED:
         raise StaleButton
     target_date = visit.done_date + timedelta(weeks=int(weeks))
     if plan.latest is None or plan.latest.id != visit.id or visit.target_date == target_date:
@@ -165,7 +174,7 @@ async def set_target(turn: Turn, visit_ref: str, weeks: str) -> None:
     await turn.screen(
         "practitioner/target_set",
         {
-            "patient": words.name_of(turn.session, patient),
+            "patient": courses.named(turn, whole, plan),
             "target_date": dates.day(target_date, turn.clinic.language, turn.today),
         },
         actions.undo_rows(action, patient),
@@ -173,32 +182,34 @@ async def set_target(turn: Turn, visit_ref: str, weeks: str) -> None:
     )
 
 
-async def ask_moment(turn: Turn, ref: str, what: str) -> None:
+async def ask_moment(turn: Turn, ref: str, course: str = "", *, what: str) -> None:
     """Ask for a date and time to be typed: ``visit``, ``session`` or ``correction``."""
     patient = await enrolling.own_patient(turn, ref)
-    await _course(turn, patient)
+    whole, plan = await _course(turn, patient, _ASKED_OF[what], course)
     draft = new_ref()
-    await turn.await_text(f"moment_{what}", draft=draft, patient=patient.ref)
+    notes = {"draft": draft, "patient": patient.ref, "course": plan.course.ref}
+    await turn.await_text(f"moment_{what}", **notes)
     await turn.screen(
         f"practitioner/ask_{what}_time",
-        {"patient": words.name_of(turn.session, patient)},
+        {"patient": courses.named(turn, whole, plan)},
         [[enrolling.cancel_button(draft)]],
     )
 
 
-async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
-    """Book the next visit, or move the one that is booked; the patient is told."""
+async def set_visit(turn: Turn, ref: str, moment: MomentTyped, course: str = "") -> None:
+    """Book the course's next visit, or move the one that is booked; the patient is told."""
     patient = await enrolling.own_patient(turn, ref)
     if moment.past:
         raise CareError("past_visit")
-    plan = await _course(turn, patient)
+    whole, plan = await _course(turn, patient, "setvisit", course)
+    name = courses.named(turn, whole, plan)
     visit = plan.booked
     moved = visit is not None
     before = actions.as_before(visit)
     if visit is None:
         visit = await _new_visit(turn, plan, patient)
     if visit.planned_at == moment.at:
-        raise CareError("visit_same", {"patient": words.name_of(turn.session, patient)})
+        raise CareError("visit_same", {"patient": name})
     if not _same_day(turn, visit.planned_at, moment.at):
         await new_round(turn.session, visit)
     visit.planned_at = moment.at
@@ -211,10 +222,10 @@ async def set_visit(turn: Turn, ref: str, moment: MomentTyped) -> None:
     await turn.screen(
         "practitioner/visit_set",
         {
-            "patient": words.name_of(turn.session, patient),
+            "patient": name,
             "visit_at": dates.moment(moment.at, turn.clinic_zone, turn.clinic.language, turn.now),
             "moved": moved,
-            "n_messages": _coming(whole),
+            "n_messages": coming(whole),
             "told_at": _told_at(turn, patient),
         },
         actions.undo_rows(action, patient),
@@ -235,10 +246,10 @@ def _same_day(turn: Turn, before: datetime | None, after: datetime) -> bool:
     return before is not None and before.astimezone(zone).date() == after.astimezone(zone).date()
 
 
-async def cancel_visit(turn: Turn, ref: str) -> None:
-    """Cancel the booked visit; booking and late checks come back, the patient is told."""
+async def cancel_visit(turn: Turn, ref: str, course: str = "") -> None:
+    """Cancel the course's visit; booking and late checks come back, the patient is told."""
     patient = await enrolling.own_patient(turn, ref)
-    plan = await _course(turn, patient)
+    whole, plan = await _course(turn, patient, "cancelvisit", course)
     visit = plan.booked
     if visit is None:
         raise StaleButton
@@ -253,7 +264,7 @@ async def cancel_visit(turn: Turn, ref: str) -> None:
     await turn.screen(
         "practitioner/visit_cancelled",
         {
-            "patient": words.name_of(turn.session, patient),
+            "patient": courses.named(turn, whole, plan),
             "told_at": _told_at(turn, patient),
         },
         actions.undo_rows(action, patient),
@@ -261,16 +272,16 @@ async def cancel_visit(turn: Turn, ref: str) -> None:
     )
 
 
-async def correct_time(turn: Turn, ref: str, moment: MomentTyped) -> None:
+async def correct_time(turn: Turn, ref: str, moment: MomentTyped, course: str = "") -> None:
     """Put a wrong session time right: one corrected card, and what is unsent is planned anew."""
     patient = await enrolling.own_patient(turn, ref)
-    plan = await _course(turn, patient)
+    whole, plan = await _course(turn, patient, "correct", course)
     visit = plan.latest
     if visit is None:
         raise StaleButton
     if not moment.past:
         raise CareError("future_session")
-    name = words.name_of(turn.session, patient)
+    name = courses.named(turn, whole, plan)
     if visit.done_at == moment.at:
         raise CareError("session_recorded", {"patient": name})
     if plan.earlier and moment.at - (plan.earlier[-1].done_at or moment.at) < SAME_SESSION:

@@ -51,6 +51,17 @@ def account_of(session: AsyncSession, patient: Patient) -> dict[str, str]:
     return {"account": str(kept.get("account", "")), "username": str(kept.get("username", ""))}
 
 
+def phone_of(session: AsyncSession, patient: Patient) -> str | None:
+    """Return the patient's phone number, as far as somebody has given it."""
+    return str(sealed.read(session, patient).get("phone", "")) or None
+
+
+def session_details(session: AsyncSession, visit: Visit) -> dict[str, str | None]:
+    """Return where a session was and with what, as far as somebody has put it on record."""
+    kept = sealed.read(session, visit)
+    return {"area": kept.get("area") or None, "product": kept.get("product") or None}
+
+
 async def patient_values(session: AsyncSession, clinic: Clinic, patient: Patient) -> dict[str, Any]:
     """Return what every text may say to, or of, this patient."""
     practitioner = await people.practitioner(session, patient.practitioner_id)

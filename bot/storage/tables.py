@@ -92,6 +92,8 @@ class Clinic(SQLModel, table=True):
     photo_days: int = Field(default=180, sa_column=_number(180))
     # When the chain of alerts was first seen to work; before that no patient is enrolled.
     live_at: datetime | None = Field(default=None, sa_column=_instant())
+    # The day of the last morning's digest, by the clinic's calendar.
+    digest_day: date | None = None
     is_demo: bool = False
     created_at: datetime = Field(sa_column=_instant(nullable=False))
 

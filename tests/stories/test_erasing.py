@@ -11,7 +11,7 @@ from bot.services import erasing
 from bot.storage import erased, sealed
 from tests.cast import Actor, Clinic
 from tests.demo.caller import PNG
-from tests.stories.test_visits import book
+from tests.stories.test_visits import book, card_of
 
 WORDS = "zanzibar marmalade"
 ASKED = """This deletes your data from this bot: your name, answers and photos.
@@ -36,6 +36,10 @@ async def life(clinic: Clinic, ana: Actor) -> None:
     nour = clinic.nour
     await clinic.enroll(ana, name=NAME)
     await book(clinic, NAME, "07.04.2026 15:00")
+    await card_of(clinic, NAME)
+    await nour.taps("Area and product")
+    await nour.says(WORDS)
+    await nour.says(WORDS)
     await clinic.tick("2026-03-11 10:00")
     await ana.taps("None of these")
     await ana.taps("Worse")

@@ -104,7 +104,7 @@ async def test_an_old_button_still_reaches_a_person_weeks_later(clinic: Clinic) 
     await ana.taps("Yes, I have one", check)
     await ana.taps("Pain, skin or weakness")
     await ana.taps("Hot and spreading")
-    assert "Call Lumen Clinic now on +49 30 5550 100." in ana.heard[-2]
+    assert "Call Lumen Clinic now on +49 30 5550 100." in ana.heard[-3]
     assert nour.news()[0].startswith("URGENT: Ana\nMesotherapy, face, day 71.")
     # An account that left, or never was a patient, is shown the numbers at least.
     await ben.says("hello")

@@ -8,11 +8,12 @@ TOLD = "I have told Lumen Clinic."
 REASSURING = ("normal", "fine", "harmless", "nothing to worry", "do not worry", "no need to")
 
 
-async def answer(person: Actor, label: str, step: str) -> str:
+async def answer(person: Actor, label: str, step: str, *, asks_phone: bool = False) -> str:
     """What the bot says to that button under the newest message that holds these words."""
     person.news()
     await person.taps(label, person.find(step))
-    (said,) = person.news()
+    said, *asked = person.news()
+    assert [each.startswith("Can Lumen Clinic phone you") for each in asked] == [True] * asks_phone
     assert not any(word in said.lower() for word in REASSURING)
     return said
 
@@ -107,7 +108,8 @@ async def test_every_answer_of_a_course_leads_somewhere(clinic: Clinic) -> None:
     upkeep = "Results fade with time."
     assert "it is 3 months since your last visit" in ana.last_message
     nour.news()
-    assert "They will offer you one here." in await answer(ana, "No lump, book a visit", upkeep)
+    book = await answer(ana, "No lump, book a visit", upkeep, asks_phone=True)
+    assert "They will offer you one here." in book
     assert nour.news() == ["Ana would like to book a visit and waits for a time from you."]
     assert "I have noted your answer." in await answer(ana, "No lump, not now", upkeep)
     assert nour.news() == []
@@ -136,7 +138,8 @@ async def test_booking_is_asked_twice_at_most_and_a_no_is_kept(clinic: Clinic) -
     later = await answer(ana, "Later", ask)
     assert later.startswith("I will ask you again on Thu 26 March.")
     assert PHONE in later
-    assert "They will offer you one here." in await answer(ana, "Show times", ask)
+    shown = await answer(ana, "Show times", ask, asks_phone=True)
+    assert "They will offer you one here." in shown
     assert nour.news() == ["Ana would like to book a visit and waits for a time from you."]
     assert "I will not ask you to book again." in await answer(ben, "Not this time", ask)
     assert nour.news() == ["Ben does not want to book a next visit. I will not ask again."]

@@ -47,7 +47,7 @@ async def test_what_cannot_reach_one_practitioner_reaches_another(clinic: Clinic
     assert [said.splitlines()[0] for said in nour.news()] == ["Ana sent a photo:", "look"]
     assert nour.person.last_message.photo == PNG
     await ana.reports_danger()
-    assert "I am telling Nour at the same time." in ana.news()[-2]
+    assert "I am telling Nour at the same time." in ana.news()[-3]
     assert [said.splitlines()[0] for said in nour.news()] == ["URGENT: Ana"]
     assert maya.news() == []
 

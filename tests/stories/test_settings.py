@@ -219,6 +219,7 @@ async def test_words_that_are_no_name_reach_a_person(clinic: Clinic) -> None:
         await ana.says("/settings")
         await ana.taps("My name is wrong")
         nour.news()
+        ana.news()
         await ana.says(words)
         assert any(heard in said for said in ana.news()), words
         assert not any("put the name right" in said for said in nour.news())

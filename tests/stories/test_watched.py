@@ -39,7 +39,7 @@ async def test_a_sign_of_danger_is_answered_at_once_and_goes_on_until_somebody_t
     assert nour.news() == []
     await ana.taps("Pain, skin or weakness")
     await ana.taps("Cold, numb, blotchy skin")
-    which, level, note = ana.news()
+    which, level, note, asked = ana.news()
     assert which.startswith("You picked: cold, numb or blotchy skin.\nAnything else?")
     assert level.startswith("A person needs to look at this now.\nCall Lumen Clinic now on +49 30")
     assert note.startswith("Note for the doctor or nurse\nName: Ana\n")
@@ -48,7 +48,8 @@ async def test_a_sign_of_danger_is_answered_at_once_and_goes_on_until_somebody_t
     (alert,) = nour.news()
     assert alert.startswith("URGENT: Ana\nMesotherapy, face, day 1.\n")
     assert "Reported: cold, numb or blotchy skin, at Wed 11 March, 11:00." in alert
-    nothing_reassures([which, level, note])
+    assert asked.startswith("Can Lumen Clinic phone you about this?")
+    nothing_reassures([which, level, note, asked])
 
 
 async def colleague(clinic: Clinic, name: str) -> Actor:

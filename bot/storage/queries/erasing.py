@@ -159,6 +159,7 @@ async def empty(
         (Answer, {}),
         (Report, {"due_at": None}),
         (Question, {}),
+        (Visit, {}),
         (Photo, {"state": PhotoState.DELETED}),
         (Alert, {"due_at": None}),
         (Visit, {}),

@@ -23,6 +23,7 @@ def _added() -> dict[str, list[sa.Column[Any]]]:
             _flag("photos_on", sa.true()),
             sa.Column("photo_days", sa.Integer(), nullable=False, server_default="180"),
             sa.Column("live_at", _INSTANT, nullable=True),
+            sa.Column("digest_day", sa.Date(), nullable=True),
         ],
         "practitioner": [_flag("is_on_call", sa.false()), _flag("is_backup", sa.false())],
         "reminder": [
