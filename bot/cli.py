@@ -289,8 +289,9 @@ def preview(
     if protocol not in messages.protocols:
         known = ", ".join(messages.protocols)
         raise typer.BadParameter(f"there is no protocol {protocol!r}; known: {known}")
-    if variant is not None:
-        raise typer.BadParameter(f"{protocol} has no variant {variant!r}")
+    if variant is not None and variant not in messages.protocols[protocol].variants:
+        known = ", ".join(messages.protocols[protocol].variants) or "none"
+        raise typer.BadParameter(f"{protocol} has no variant {variant!r}; known: {known}")
     if language not in messages.languages:
         raise typer.BadParameter(f"there are no texts in language {language!r}")
     zone = _zone(timezone)
@@ -305,7 +306,7 @@ def preview(
     if given.target is not None and given.target <= given.done_at.astimezone(zone).date():
         raise typer.BadParameter("--target must lie after --visit")
     plan = previews.as_json(
-        messages, Texts(messages), messages.protocols[protocol], given, language
+        messages, Texts(messages), messages.protocols[protocol].of(variant), given, language
     )
     if as_json:
         typer.echo(json.dumps(plan, ensure_ascii=False, indent=2))
@@ -326,8 +327,9 @@ def _print_plan(plan: dict[str, Any]) -> None:
     # Texts are shown as they are: a clinic's own may hold what looks like markup.
     console = Console(markup=False, emoji=False, highlight=False)
     zone = ZoneInfo(plan["timezone"])
+    name = " ".join(plan[key] for key in ("protocol", "variant") if key in plan)
     table = Table(
-        title=f"{plan['protocol']} version {plan['version']}",
+        title=f"{name} version {plan['version']}",
         caption=f"Times in {zone.key}. Whole texts and buttons: --json",
         box=box.SIMPLE_HEAD,
         expand=True,

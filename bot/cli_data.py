@@ -63,10 +63,14 @@ def _sure(question: str, yes: bool, instead: str) -> None:
 def backup(
     file: Annotated[Path, typer.Argument(help="The file to save in; one that is there stays.")],
 ) -> None:
-    """Save the whole database in FILE; the bot may go on working meanwhile."""
+    """Save database and photos in FILE; the bot may go on working meanwhile."""
     options = Settings()
-    _run(upkeep.save(options, file, _Progress()))
+    saved: upkeep.Saved = _run(upkeep.save(options, file, _Progress()))
     typer.echo(f"The database is saved in {file}.")
+    if saved.beside is not None:
+        typer.echo(f"The photos ({saved.photos}) are in {saved.beside}; keep both together.")
+    elif saved.photos:
+        typer.echo(f"The photos ({saved.photos}) are in it too.")
     if not options.keys.is_file():
         typer.echo(f"There is no key file {options.keys}: nobody can read this backup!", err=True)
     typer.echo(_KEY_APART.format(options.keys))
@@ -88,6 +92,12 @@ def restore(
     typer.echo(f"The database is the one of the backup, made {made}.")
     if done.kept is not None:
         typer.echo(f"The one before is kept in {done.kept}.")
+    if done.photos is None:
+        typer.echo("The backup holds no photos; those on the disk stay.")
+    elif done.photos:
+        typer.echo(f"Photos put back: {done.photos}.")
+    if done.lost:
+        typer.echo(f"Photos that it names and that are not there: {done.lost}.", err=True)
     typer.echo("Sending is held. Start the bot, then look and release: aftercare release")
 
 

@@ -31,8 +31,9 @@ def triage(
     if protocol not in messages.protocols:
         known = ", ".join(messages.protocols)
         raise typer.BadParameter(f"there is no protocol {protocol!r}; known: {known}")
-    if variant is not None:
-        raise typer.BadParameter(f"{protocol} has no variant {variant!r}")
+    if variant is not None and variant not in messages.protocols[protocol].variants:
+        known = ", ".join(messages.protocols[protocol].variants) or "none"
+        raise typer.BadParameter(f"{protocol} has no variant {variant!r}; known: {known}")
     if language not in messages.languages:
         raise typer.BadParameter(f"there are no texts in language {language!r}")
     if not 0 <= day <= _LAST_DAY:
@@ -45,7 +46,7 @@ def triage(
     found = verdict.as_json(
         messages,
         Texts(messages),
-        messages.protocols[protocol],
+        messages.protocols[protocol].of(variant),
         day,
         given,
         Trend(trend) if trend else None,

@@ -15,7 +15,7 @@ from bot.services.deps import Bells, Deps
 from bot.settings import PUBLIC_API_URL, Settings
 from bot.storage import database, schema, vault
 from bot.storage.database import Database
-from bot.storage.photos import PhotoFiles
+from bot.storage.photos import FOLDER, PhotoFiles
 
 
 class StartError(RuntimeError):
@@ -90,7 +90,7 @@ def open_deps(options: Settings, clock: Clock) -> Deps:
         clock=clock,
         bells=Bells(),
         data_dir=options.data_dir,
-        photos=PhotoFiles(options.data_dir / "photos", keys),
+        photos=PhotoFiles(options.data_dir / FOLDER, keys),
     )
 
 

@@ -14,11 +14,12 @@ from bot.services import erasing, holding, releasing
 from bot.services.holding import Why
 from bot.services.releasing import Review
 from bot.settings import Settings
-from bot.storage import backup, database, dumps, erased, schema, sealed, vault
+from bot.storage import backup, database, dumps, erased, photo_copies, schema, sealed, vault
 from bot.storage.backup import BackupError, Progress
 from bot.storage.database import Database
 from bot.storage.ownership import LOOK_EVERY_S
-from bot.storage.queries import people, vitals
+from bot.storage.photos import FOLDER, PhotoFiles
+from bot.storage.queries import people, photos, vitals
 
 # In the copy, when it was made. In PostgreSQL's own database too, as the dump is made of it; one
 # that is older than the dump only makes the time in doubt longer.
@@ -27,23 +28,62 @@ BACKUP_AT = "backup_at"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore came to: when the backup was made, and where the database before is kept."""
+    """What a restore came to: when the backup was made, and where the database before is kept.
+
+    ``photos`` counts those that came back, and is nothing when the backup holds none; ``lost`` are
+    those that the database names and that lie nowhere.
+    """
 
     backup_at: datetime | None
     kept: Path | None
     zone: ZoneInfo
+    photos: int | None
+    lost: int
 
 
-async def save(options: Settings, target: Path, progress: Progress) -> None:
-    """Save the database in the file ``target``, beside a bot that may run; never overwrite one."""
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """How many photos a backup holds, and in which file beside it, if not in its own."""
+
+    photos: int
+    beside: Path | None
+
+
+async def save(
+    options: Settings, target: Path, progress: Progress, *, with_photos: bool = True
+) -> Saved:
+    """Save database and photos in the file ``target``, beside a bot that may run.
+
+    Nothing is overwritten. A PostgreSQL dump has its photos in a file beside it.
+    """
     if await schema.present(options.database) is None:
         raise StartError("the database is empty; there is nothing to save")
     signs = {BACKUP_AT: vitals.as_text(SystemClock().now())}
     file = database.sqlite_file(options.database)
-    if file is None:
-        await asyncio.to_thread(dumps.save, options.database, target, signs)
-    else:
-        await asyncio.to_thread(backup.save, file, target, signs, progress)
+    # As they are: a backup is made without the key.
+    files = PhotoFiles(options.data_dir / FOLDER, None)
+    made: list[Saved] = []
+
+    def into(copy: Path) -> None:
+        if with_photos:
+            made.append(Saved(photo_copies.add(copy, files), None))
+
+    def beside() -> None:
+        if with_photos and files.kept():
+            there = photo_copies.beside(target)
+            made.append(Saved(photo_copies.save(there, files), there))
+
+    try:
+        if file is None:
+            await asyncio.to_thread(dumps.save, options.database, target, signs, beside)
+        else:
+            await asyncio.to_thread(backup.save, file, target, signs, progress, into)
+    except BackupError:
+        for each in made:
+            if each.beside is not None:
+                each.beside.unlink(missing_ok=True)
+        raise
+    return made[0] if made else Saved(0, None)
 
 
 async def migrate(
@@ -61,7 +101,7 @@ async def migrate(
     async with _owned(options):
         if with_backup:
             target = _beside(options, f"before-{newest}")
-            await save(options, target, progress)
+            await save(options, target, progress, with_photos=False)
             saved(target)
         await schema.migrate(options.database)
     return newest
@@ -134,13 +174,32 @@ async def _restore_file(
             await schema.migrate(url)
             made = await _hold(copy, SystemClock().now())
             await _erase_again(copy, options)
+            named = await _named(copy)
         finally:
             await copy.close()
+        # Before the one moment: what a restore that fails has brought is tidied away by the bot.
+        files = PhotoFiles(options.data_dir / FOLDER, keys)
+        put = await asyncio.to_thread(
+            photo_copies.put_back, staged, files, lambda ref: ref in named
+        )
+        await asyncio.to_thread(photo_copies.drop, staged)
         kept = file.with_name(f"{file.name}.before-restore-{_stamp()}")
         was_there = await asyncio.to_thread(backup.replace, file, staged, kept)
     finally:
         backup.discard(staged)
-    return Restored(made, kept if was_there else None, await _zone(options))
+    return Restored(
+        made,
+        kept if was_there else None,
+        await _zone(options),
+        None if put is None else len(put),
+        len(named - files.kept()),
+    )
+
+
+async def _named(copy: Database) -> set[str]:
+    """Return the references of the photos that a database says are kept."""
+    async with copy.read() as session:
+        return await photos.stored_refs(session)
 
 
 async def _erase_again(copy: Database, options: Settings) -> None:
@@ -178,12 +237,19 @@ async def _restore_dump(options: Settings, source: Path, keys: vault.Vault) -> R
     kept = None
     if await schema.present(options.database) is not None:
         kept = _beside(options, "before-restore")
-        await asyncio.to_thread(dumps.save, options.database, kept, {})
+        await asyncio.to_thread(dumps.save, options.database, kept, {}, lambda: None)
     elif await schema.has_tables(options.database):
         raise BackupError("DATABASE_URL leads to tables that are not of this program")
     made = _made_at(signs)
     now = SystemClock().now()
     held = holding.signs(Why.RESTORED, now, backup_at=made) | {BACKUP_AT: ""}
+    files, beside, put = (
+        PhotoFiles(options.data_dir / FOLDER, keys),
+        photo_copies.beside(source),
+        None,
+    )
+    if beside.is_file():
+        put = await asyncio.to_thread(photo_copies.put_back, beside, files, lambda _ref: True)
     await asyncio.to_thread(dumps.restore, options.database, source, held, holding.ABOVE)
     # It is held already; an older schema only keeps the bot from starting.
     await schema.migrate(options.database)
@@ -191,9 +257,18 @@ async def _restore_dump(options: Settings, source: Path, keys: vault.Vault) -> R
     try:
         # A bot that is started after a kill before this does the same.
         await _erase_again(restored, options)
+        named = await _named(restored)
     finally:
         await restored.close()
-    return Restored(made, kept, await _zone(options))
+    for ref in (put or set()) - named:
+        files.remove(ref)
+    return Restored(
+        made,
+        kept,
+        await _zone(options),
+        None if put is None else len(put & named),
+        len(named - files.kept()),
+    )
 
 
 async def _zone(options: Settings) -> ZoneInfo:

@@ -259,3 +259,24 @@ def test_the_first_day_of_a_filler(says: Says, visit: str, h3: str, d1: str) -> 
     # A step on its own is shown as it reads alone.
     assert text(plan, "d3").endswith("- gym or hard exercise\n- trips away from the clinic")
     assert text(plan, "card").count("Call 112 now if:\n- your sight changes all at once") == 1
+
+
+def test_a_variant_adds_its_step_and_plans_no_session_too_soon(says: Says) -> None:
+    common: tuple[str, ...] = ("mesotherapy-body", "--json", "--target", "2026-04-10")
+    plain: dict[str, Any] = json.loads(says(*common))
+    fat: dict[str, Any] = json.loads(says(*common, "--variant", "fat-dissolving"))
+    assert "variant" not in plain
+    assert (fat["protocol"], fat["variant"]) == ("mesotherapy-body", "fat-dissolving")
+    assert set(times(fat)) - set(times(plain)) == {"d14"}
+    assert times(fat)["d14"][0] == "2026-04-11T11:00:00+02:00"
+    assert times(plain)["book"][0] == "2026-03-31T12:00:00+02:00"
+    assert "planned it for around Fri 10 April" in text(plain, "book")
+    # Four weeks lie between two of these sessions, whatever was planned.
+    assert times(fat)["book"][0] == "2026-04-15T12:00:00+02:00"
+    assert "planned it for around Sat 25 April" in text(fat, "book")
+    assert fat["limits"] == plain["limits"]
+    assert "mesotherapy-body fat-dissolving version 1" in says(
+        "mesotherapy-body", "--variant", "fat-dissolving"
+    )
+    refused = says("mesotherapy-body", "--variant", "oil", code=2)
+    assert "fat-dissolving" in refused

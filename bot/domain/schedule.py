@@ -283,7 +283,7 @@ def _instant(moment: Moment, facts: VisitFacts, zone: ZoneInfo) -> datetime | No
         case Anchor.NV:
             anchor = facts.planned_date if moment.elapsed is None else facts.planned_at
         case Anchor.TARGET:
-            anchor = facts.target_date
+            anchor = facts.protocol.target(facts.target_date, facts.done_date)
     if anchor is None:
         return None
     if isinstance(anchor, datetime):

@@ -5,7 +5,7 @@ no answer can lower it.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.domain.reading import Table
@@ -22,6 +22,7 @@ __all__ = [
     "highest",
     "level_of",
     "parse",
+    "with_days",
 ]
 
 # Feeling ill is urgent to this day after a session, and with any lump (clinical.md 4).
@@ -190,6 +191,13 @@ def parse(table: Table) -> Triage:
         asks_about_sight=table.flag("asks_about_sight"),
         eyelid_droop=Level(droops),
     )
+
+
+def with_days(known: Triage, days: Table) -> Triage:
+    """Return the same with other last days for some signs: those of a variant of the treatment."""
+    days.only(frozenset(EXPECTED_FOR_A_TIME))
+    own = {sign: _day(days, sign) for sign in days.data}
+    return replace(known, expected_until={**known.expected_until, **own})
 
 
 def _day(table: Table, key: str) -> int:

@@ -73,6 +73,7 @@ _TAPS = {
     # A practitioner.
     "new": practitioner.new,
     "treat": practitioner.treat,
+    "variant": practitioner.variant,
     "newtime": practitioner.of_draft,
     "newplan": practitioner.of_draft,
     "create": practitioner.of_draft,
@@ -90,6 +91,7 @@ _TAPS = {
     "resumeafter": practitioner.of_alert,
     "undo": practitioner.undo,
     "target": practitioner.target,
+    "upkeepin": practitioner.upkeep_in,
     "pausefor": practitioner.pause_for,
     "today": practitioner.show_today,
     "protocols": practitioner.protocols,
@@ -102,6 +104,7 @@ _TAPS = {
     "duty": practitioner.duty,
     "drill": practitioner.drill,
     "drillseen": practitioner.of_clinic,
+    "clinicphotos": practitioner.of_clinic,
     **dict.fromkeys(practitioner.OF_PATIENT, practitioner.of_patient),
     **dict.fromkeys(practitioner.OF_COURSE, practitioner.of_course),
 }

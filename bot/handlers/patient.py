@@ -171,8 +171,8 @@ async def change_time(update: Update, context: CareContext) -> None:
 
 
 async def keep_photos(update: Update, context: CareContext) -> None:
-    """Whether photos may be kept."""
-    act = {"yes": photos.agree, "no": photos.refuse}
+    """Whether photos may be kept, and how to take them."""
+    act = {"yes": photos.agree, "no": photos.refuse, "how": photos.coach}
     await act[choice(update, *act)](context.turn)
 
 

@@ -18,6 +18,7 @@ from bot.services import (
     duties,
     enrolling,
     phones,
+    photo_requests,
     photo_views,
     reports,
     screens,
@@ -29,6 +30,7 @@ from bot.services import (
     unanswered,
     undoing,
     unsent,
+    upkeep_dates,
     visits,
     writing,
 )
@@ -75,6 +77,8 @@ async def _asked_for(turn: Turn, text: str) -> None:
         await enrolling.take_name(turn, text)
     elif awaiting == "new_patient_time":
         await enrolling.take_session_time(turn, _moment(turn, text))
+    elif awaiting == "upkeep_days":
+        await upkeep_dates.take(turn, notes["patient"], text.strip())
     elif awaiting.startswith("moment_"):
         moment = _moment(turn, text, past_too=awaiting != "moment_visit")
         act = {
@@ -97,7 +101,7 @@ async def _asked_for(turn: Turn, text: str) -> None:
 
 
 async def enroll(update: Update, context: CareContext) -> None:
-    """/enroll Anna mesotherapy-face [today 14:30]"""
+    """/enroll Anna mesotherapy-face [today 14:30]; a variant stands after the treatment."""
     turn = context.turn
     enrolling.lead_or_practitioner(turn)
     text = update.effective_message.text if update.effective_message else ""
@@ -106,9 +110,11 @@ async def enroll(update: Update, context: CareContext) -> None:
         await enrolling.ask_name(turn)
         return
     day_words = turn.deps.catalogue.keys(turn.clinic.language, "day_words")
-    line = typed_enrolling.read(match["rest"], turn.deps.catalogue.protocols, day_words)
+    protocols = turn.deps.catalogue.protocols.values()
+    known = {each.name: each.variants for each in protocols}
+    line = typed_enrolling.read(match["rest"], known, day_words)
     moment = _moment(turn, line.moment) if line.moment else None
-    await enrolling.enroll_line(turn, line.name, line.treatment, moment)
+    await enrolling.enroll_line(turn, line.name, line.treatment, moment, line.variant)
 
 
 async def show_today(_update: Update, context: CareContext) -> None:
@@ -140,6 +146,12 @@ async def treat(update: Update, context: CareContext) -> None:
     """The new patient's treatment."""
     protocol, draft = values(update, 2)
     await enrolling.take_treatment(context.turn, protocol, draft)
+
+
+async def variant(update: Update, context: CareContext) -> None:
+    """Which variant of the new patient's treatment it is."""
+    name, draft = values(update, 2)
+    await enrolling.take_variant(context.turn, name, draft)
 
 
 async def of_draft(update: Update, context: CareContext) -> None:
@@ -195,6 +207,12 @@ async def target(update: Update, context: CareContext) -> None:
     await visits.set_target(context.turn, visit, weeks)
 
 
+async def upkeep_in(update: Update, context: CareContext) -> None:
+    """In how many days upkeep is offered."""
+    patient, days = values(update, 2)
+    await upkeep_dates.take(context.turn, patient, days)
+
+
 async def pause_for(update: Update, context: CareContext) -> None:
     """For how long a plan rests."""
     patient, days = values(update, 2)
@@ -243,13 +261,14 @@ async def page_of_sent(update: Update, context: CareContext) -> None:
 
 
 async def of_clinic(update: Update, context: CareContext) -> None:
-    """Start a test, invite or remove a colleague: one value each."""
+    """Start a test, invite or remove a colleague, photos on or off: one value each."""
     act = {
         "test": clinic.test_patient,
         "invite": clinic.invite,
         "remove": clinic.remove,
         "member": duties.show_member,
         "drillseen": drills.show,
+        "clinicphotos": clinic.switch_photos,
     }
     (value,) = values(update, 1)
     await act[_action(update)](context.turn, value)
@@ -299,6 +318,8 @@ _ON_CARD = {
     "writeheld": writing.send_held,
     "unwrite": writing.leave,
     "byphone": writing.answered_by_phone,
+    "askphoto": photo_requests.ask,
+    "upkeep": upkeep_dates.ask,
 }
 OF_PATIENT = tuple(_ON_CARD)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from bot.domain import protocol as protocols
+from bot.domain import protocol_files
+from bot.domain.protocol import Protocol
 
 SUFFIX = ".html.j2"
 FALLBACK = "en"
@@ -31,7 +32,7 @@ class Catalogue:
     """Every protocol, label and template of all languages; later folders already laid over."""
 
     languages: tuple[str, ...]
-    protocols: Mapping[str, protocols.Protocol]
+    protocols: Mapping[str, Protocol]
     protocol_data: Mapping[str, Mapping[str, object]]
     labels: Mapping[str, Mapping[str, object]]
     sources: Mapping[str, str]
@@ -40,6 +41,11 @@ class Catalogue:
     """Where each template, ``en/labels`` and ``protocols/NAME`` was read."""
     overlaid: frozenset[str]
     """The keys of ``files`` that a later folder replaced or added."""
+
+    @property
+    def every_protocol(self) -> tuple[Protocol, ...]:
+        """Every protocol, and each variant as one of its own."""
+        return tuple(each for protocol in self.protocols.values() for each in protocol.every)
 
     @property
     def whole(self) -> tuple[str, ...]:
@@ -123,7 +129,7 @@ def load(folders: Sequence[Path]) -> Catalogue:
         languages=tuple(sorted(labels, key=lambda language: (language != FALLBACK, language))),
         protocols=MappingProxyType(
             {
-                name: protocols.parse(name, each, str(files[f"protocols/{name}"]))
+                name: protocol_files.parse(name, each, str(files[f"protocols/{name}"]))
                 for name, each in sorted(data.items())
             }
         ),
@@ -137,10 +143,10 @@ def load(folders: Sequence[Path]) -> Catalogue:
     return catalogue
 
 
-def templates_of(protocol: protocols.Protocol) -> tuple[str, ...]:
+def templates_of(protocol: Protocol) -> tuple[str, ...]:
     """The templates that a protocol needs in every language, each once."""
     names = [name for step in protocol.steps for name in (step.template, step.warning_template)]
-    names.append(f"patient/expected/{protocol.name}")
+    names.append(f"patient/expected/{protocol.full_name}")
     return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
@@ -154,9 +160,11 @@ def _require(catalogue: Catalogue) -> None:
         catalogue.limit_words(language)
         for name in ("stop", "emergency"):
             catalogue.words(language, name)
-        for protocol in catalogue.protocols.values():
-            catalogue.label(language, "treatments", protocol.name)
-            catalogue.label(language, "treatments", protocol.name, "neutral")
+        for protocol in catalogue.every_protocol:
+            catalogue.label(language, "treatments", protocol.full_name)
+            catalogue.label(language, "treatments", protocol.full_name, "neutral")
+            for variant in protocol.variants:
+                catalogue.label(language, "variants", variant)
             for limit in protocol.limits:
                 catalogue.label(language, "limits", limit.id)
             for step in protocol.steps:

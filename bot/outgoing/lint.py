@@ -61,7 +61,7 @@ def check(catalogue: Catalogue, only: str | None = None) -> list[Finding]:
         found += _missing(catalogue, language)
         found += _labels(catalogue, language)
         found += _asked_labels(catalogue, language)
-    for protocol in catalogue.protocols.values():
+    for protocol in catalogue.every_protocol:
         found += _required_parts(catalogue, texts, protocol)
     for key in catalogue.sources if only is None else (only,):
         found += _template(catalogue, texts, key)
@@ -73,7 +73,7 @@ def check(catalogue: Catalogue, only: str | None = None) -> list[Finding]:
 def samples(catalogue: Catalogue, language: str, template: str) -> dict[str, object]:
     """Plain values for a template; for a protocol's own text its real limits, all of them on."""
     values = {name: each.plain for name, each in vocabulary.VARIABLES.items()}
-    for protocol in catalogue.protocols.values():
+    for protocol in catalogue.every_protocol:
         if template.startswith(f"steps/{protocol.name}/"):
             values |= _limits_of(catalogue, language, protocol, template)
     return values
@@ -188,7 +188,7 @@ def _parts(step: Step) -> Iterator[tuple[str, str]]:
 
 
 def _locked(catalogue: Catalogue) -> set[str]:
-    steps = (step for protocol in catalogue.protocols.values() for step in protocol.steps)
+    steps = (step for protocol in catalogue.every_protocol for step in protocol.steps)
     return {*LOCKED, *(step.warning_template for step in steps if step.warning_template)}
 
 
@@ -285,7 +285,7 @@ def _tamed(value: object) -> object:
 
 
 def _longest(catalogue: Catalogue, name: str, text: vocabulary.Text) -> int:
-    for protocol in catalogue.protocols.values():
+    for protocol in catalogue.every_protocol:
         for step in protocol.steps:
             if name == step.warning_template or (name == step.template and Kind.CARD in step.kinds):
                 return vocabulary.LONGEST_CARD

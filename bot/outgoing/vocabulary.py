@@ -293,6 +293,10 @@ VARIABLES: Mapping[str, Variable] = {
     "visit_at": Variable("a visit's day and time", "Mon 10 March, 14:30"),
     "moved": Variable("the visit had another time before", False, True, (True,)),
     "card_again": Variable("the patient gets a new care card", False, True, (True,)),
+    "fewest": Variable("how many days at least", 120, 120),
+    "most": Variable("how many days at most", 540, 540),
+    "upkeep_days": Variable("how many days after a session upkeep is offered", 180, 180),
+    "upkeep_on": Variable("the day of it, if known", "Sun 6 September", others=(None,)),
     "undone": Variable(
         "what was taken back",
         "session_done",
@@ -440,7 +444,7 @@ STEP = Text(
     extra=(
         *("limits", "ended", "still", "t24", "t24_past", "visit_date", "visit_time"),
         *("clinic_city", "target_date", "n_months", "corrected", "late", "next_date"),
-        *("sunscreen_from", "maybe_repeat", "below"),
+        *("sunscreen_from", "maybe_repeat", "below", "photos_asked"),
     ),
     unasked=True,
 )
@@ -493,7 +497,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/limits_over": Text(("ended",), unasked=True, always=("ended",)),
     "patient/trend": Text(),
     "patient/better": Text(("expected_line", "next_date")),
-    "patient/told_clinic": Text(("reply_by", "clinic_city")),
+    "patient/told_clinic": Text(("reply_by", "clinic_city", "photos_asked")),
     "patient/urgent": Text(("alone",)),
     "patient/urgent_closed": Text(),
     "patient/emergency": Text(("had", "nobody"), longest=LONGEST_CARD),
@@ -541,6 +545,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/photo_how": Text(("angles", "missing"), longest=LONGEST_CARD),
     "patient/photo_consent": Text(("photo_days",), always=("photo_days",)),
     "patient/photo_declined": Text(),
+    "patient/photo_wanted": Text(unasked=True),
     "patient/photo_kept": Text(("n_kept", "angles", "missing", "again", "photo_days")),
     "patient/photo_unreadable": Text(),
     # Corrections and control.
@@ -572,6 +577,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/my_data_begun": Text(),
     "patient/my_data": Text(),
     "patient/my_data_machine": Text(),
+    "patient/my_data_photos": Text(("page", "pages")),
     "patient/erase": Text(("open_report",)),
     "patient/erase_again": Text(("open_report",)),
     "patient/erase_kept": Text(),
@@ -600,6 +606,7 @@ TEXTS: Mapping[str, Text] = {
     "errors/nothing_to_add": Text(("patient",)),
     "errors/past_visit": Text(),
     "errors/phone_number": Text(),
+    "errors/photo_not_asked": Text(("patient",)),
     "errors/session_before_last": Text(("patient",)),
     "errors/session_earlier": Text(),
     "errors/session_recorded": Text(("patient",)),
@@ -609,6 +616,7 @@ TEXTS: Mapping[str, Text] = {
     "errors/too_long": Text(("longest",)),
     "errors/undo_too_late": Text(),
     "errors/unknown_protocol": Text(("name", "known"), longest=LONGEST_CARD),
+    "errors/upkeep_days": Text(("fewest", "most")),
     "errors/visit_same": Text(("patient",)),
     "errors/cannot_write": Text(("patient",)),
     "errors/words_length": Text(("longest",)),
@@ -646,6 +654,7 @@ TEXTS: Mapping[str, Text] = {
     # A practitioner: a new patient.
     "practitioner/new_name": Text(),
     "practitioner/new_treatment": Text(("patient",)),
+    "practitioner/new_variant": Text(("patient", "treatment"), always=("treatment",)),
     "practitioner/new_ready": Text(
         (
             *("patient", "treatment", "session_now", "session_planned", "session_at"),
@@ -707,6 +716,8 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/undone": Text(("patient", "undone", "undone_at", "told")),
     "practitioner/ask_pause": Text(("patient",)),
     "practitioner/ask_stop": Text(("patient",)),
+    "practitioner/ask_upkeep": Text(("patient", "fewest", "most")),
+    "practitioner/upkeep_set": Text(("patient", "upkeep_days", "upkeep_on")),
     "practitioner/ask_new_link": Text(("patient",)),
     "practitioner/course_stopped": Text(("patient",)),
     # A practitioner: looking.
@@ -737,6 +748,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/plan": Text(
         ("patient", "steps", "patient_city", "clinic_city"), longest=LONGEST_LIST
     ),
+    "practitioner/photo_asked": Text(("patient",)),
     "practitioner/photo_pairs": Text(("patient", "pairs"), longest=LONGEST_CAPTION),
     "practitioner/photo_timeline": Text(
         ("patient", "photos", "more_photos"), longest=LONGEST_CAPTION
@@ -755,7 +767,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/test_started": Text(("patient",)),
     "practitioner/test_mark": Text(),
     "practitioner/test_note": Text(),
-    "practitioner/team": Text(("team", "live"), longest=LONGEST_LIST),
+    "practitioner/team": Text(("team", "live", "photos_asked"), longest=LONGEST_LIST),
     "practitioner/member": Text(("name", "role", "on_call", "backup")),
     "practitioner/drill_started": Text(),
     "practitioner/drill": Text(("reported_at", "chain", "taken"), longest=LONGEST_LIST),
@@ -805,7 +817,8 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "sent_kinds": ("text", "edited", "photo", "voice", "other"),
     "roles": ("lead", "practitioner"),
     "titles": ("other",),
-    "toasts": ("got_it", "too_old", "done"),
+    "variants": ("ordinary",),
+    "toasts": ("got_it", "too_old", "done", "asked"),
     "day_words": (),
     "own_data": (
         *(
@@ -855,6 +868,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
             "withdrawn_at",
             "treatment",
             "began_at",
+            "upkeep_days",
             "planned_at",
             "done_at",
             "target_date",
@@ -881,6 +895,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
             "outcome",
             "answered_at",
             "angle",
+            "file",
         ),
     ),
     "unset": ("urgent_place", "visit_date", "visit_time", "target_date", "reply_by", "drill"),

@@ -36,7 +36,8 @@ async def add(turn: Turn, draft: str) -> None:
         raise StaleButton
     if any(plan.protocol.name == version.name for plan in whole.running()):
         raise CareError("already_enrolled", {"patient": words.name_of(turn.session, patient)})
-    visit = await enrolling.add_course(turn, patient, version, enrolling.noted_moment(notes))
+    moment, variant = enrolling.noted_moment(notes), notes.get("variant") or None
+    visit = await enrolling.add_course(turn, patient, version, moment, variant)
     # The note goes before what the new date makes due at once.
     await visit_notes.tell(turn, patient, visit, visit_notes.BOOKED)
     whole = await visits.replanned(turn, patient)

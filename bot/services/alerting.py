@@ -11,7 +11,7 @@ from bot.domain.opening import Opening
 from bot.domain.states import AlertState, Lane, Level, PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import limit_rows, phones, situation, team, words
+from bot.services import limit_rows, phones, photo_requests, situation, team, words
 from bot.services.deps import new_ref
 from bot.services.enrolling import lead_or_practitioner
 from bot.services.errors import StaleButton
@@ -178,7 +178,7 @@ async def values_of(turn: Turn, alert: Alert, patient: Patient) -> dict[str, Any
         "reported_at": dates.moment(alert.opened_at, turn.clinic_zone, language, turn.now),
         "sessions": [
             {
-                "treatment": catalogue.label(language, "treatments", done.protocol.name),
+                "treatment": catalogue.label(language, "treatments", done.protocol.full_name),
                 "day": whole.day_after(done, turn.now),
             }
             for done in whole.recent(turn.now)
@@ -238,11 +238,14 @@ async def say_level(
         "alone": len(everybody) == 1,
         # Whoever asks for the number again, after it was closed, is told of nobody.
         "nobody": alert.state is AlertState.CLOSED,
+        "photos_asked": turn.clinic.photos_on,
     }
     template, keys = {
         Level.EMERGENCY: ("patient/emergency", ("i_have_called", "need_the_number")),
         Level.URGENT: ("patient/urgent", ("called_the_clinic", "no_one_answers", "it_got_worse")),
     }.get(level, ("patient/told_clinic", ("send_photo_now", "it_got_worse")))
+    if not turn.clinic.photos_on:
+        keys = tuple(key for key in keys if key != "send_photo_now")
     if level is Level.URGENT and await is_closed(turn, patient):
         template, keys = "patient/urgent_closed", ("getting_help", "it_got_worse")
     values |= await session_values(turn, whole)
@@ -270,7 +273,7 @@ async def session_values(turn: Turn, whole: Situation) -> dict[str, Any]:
     return {
         "had": [
             {
-                "treatment": catalogue.label(language, "treatments", done.protocol.name),
+                "treatment": catalogue.label(language, "treatments", done.protocol.full_name),
                 "done_at": dates.moment(done.at, whole.clinic_zone, language, turn.now),
                 **words.session_details(turn.session, done.visit),
             }
@@ -321,6 +324,7 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
         [
             [Button(label="write_to_patient", data=buttons.pack("write", patient.ref))],
             [Button(label="close_report", data=buttons.pack("close", alert.ref))],
+            *(await photo_requests.row(turn, patient)),
             [Button(label="open_card", data=buttons.pack("card", patient.ref))],
         ],
         patient=patient,

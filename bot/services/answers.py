@@ -364,8 +364,9 @@ async def _not_now(turn: Turn, whole: Situation, _row: Reminder, _step: Step) ->
     )
 
 
-async def _lump(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
-    await reporting.begin(turn, whole.patient, "late_sign", reminder=row)
+async def _lump(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None:
+    why = "check" if Kind.CHECK in step.kinds else "late_sign"
+    await reporting.begin(turn, whole.patient, why, reminder=row)
 
 
 async def trend(turn: Turn, reminder_ref: str, key: str) -> None:

@@ -21,6 +21,7 @@ from bot.storage.tables import Clinic, Consent, Patient, Practitioner, ProtocolV
 _REVIEW_EVERY = timedelta(days=365)
 LEAD = "lead"
 PRACTITIONER = "practitioner"
+ON, OFF = "on", "off"
 _SET_BY_INIT = (
     *("sender_name", "timezone", "language", "phone", "emergency_number", "urgent_number"),
     *("urgent_place", "opening_hours", "bot_username", "confirm_joining"),
@@ -136,16 +137,21 @@ async def read_protocol(turn: Turn, name: str, page: str) -> None:
     catalogue, language = turn.deps.catalogue, turn.clinic.language
     if name not in catalogue.protocols or not page.isdecimal():
         raise StaleButton
-    protocol = catalogue.protocols[name]
     given = preview.Dates(
         turn.now,
         turn.now + timedelta(days=28),
         (turn.now + timedelta(days=28)).astimezone(turn.clinic_zone).date(),
         turn.clinic_zone,
     )
-    planned = preview.dated(protocol, given)
+    planned = [
+        (protocol, each)
+        for protocol in catalogue.protocols[name].every
+        for each in preview.dated(protocol, given)
+        # A variant is read by what it adds.
+        if protocol.variant is None or each.step.variants
+    ]
     at = min(int(page), len(planned) - 1)
-    each = planned[at]
+    protocol, each = planned[at]
     values = preview.sample_values(catalogue, protocol, given, language, each)
     own = await words.patient_like_values(turn)
     text = "\n\n".join(
@@ -164,7 +170,7 @@ async def read_protocol(turn: Turn, name: str, page: str) -> None:
     await turn.screen(
         "practitioner/protocol_page",
         {
-            "name": catalogue.label(language, "treatments", name),
+            "name": catalogue.label(language, "treatments", protocol.full_name),
             "version": protocol.version,
             "page": at + 1,
             "pages": len(planned),
@@ -274,10 +280,14 @@ async def show_team(turn: Turn) -> None:
     catalogue, language = turn.deps.catalogue, turn.clinic.language
     rows = []
     if practitioner.role == LEAD:
+        photos, switch = (
+            ("clinic_photos_off", OFF) if turn.clinic.photos_on else ("clinic_photos_on", ON)
+        )
         rows = [
             [Button(label="invite_practitioner", data=buttons.pack("invite", PRACTITIONER))],
             [Button(label="read_protocols", data=buttons.pack("protocols"))],
             [Button(label="test_the_chain", data=buttons.pack("drill"))],
+            [Button(label=photos, data=buttons.pack("clinicphotos", switch))],
             *[
                 [
                     Button(
@@ -301,9 +311,24 @@ async def show_team(turn: Turn) -> None:
                 for each in everybody
             ],
             "live": turn.clinic.live_at is not None,
+            "photos_asked": turn.clinic.photos_on,
         },
         rows,
     )
+
+
+async def switch_photos(turn: Turn, way: str) -> None:
+    """Have patients asked for photos, or none of them, and show the team again.
+
+    Switched off, what patients send still reaches a person, and nothing more is kept. What was
+    kept before stays for its time.
+    """
+    _lead(turn)
+    if way not in (ON, OFF) or turn.clinic.photos_on is (way == ON):
+        raise StaleButton
+    turn.clinic.photos_on = way == ON
+    turn.session.add(turn.clinic)
+    await show_team(turn)
 
 
 async def invite(turn: Turn, role: str) -> None:

@@ -15,7 +15,7 @@ from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup
 from bot.domain.grouping import family
 from bot.outgoing import buttons
 from bot.outgoing.sender import Outgoing
-from bot.services import menus, own_data, photo_views, trouble, words
+from bot.services import menus, own_data, own_photos, photo_views, trouble, words
 from bot.services.deps import Deps
 from bot.services.situation import Situation
 from bot.storage import sealed
@@ -64,7 +64,14 @@ async def compose(
     keyboard = _keyboard(deps, row, content)
     file, name = await _file(session, deps, row, content, clinic, now)
     outgoing = _outgoing(row, html, keyboard, file, name)
-    if pictures := content.get(photo_views.PICTURES):
+    pictures = content.get(photo_views.PICTURES, {})
+    if own_photos.ARCHIVE in pictures:
+        make = partial(own_photos.archive, deps.photos, pictures[own_photos.ARCHIVE])
+        outgoing = replace(outgoing, make=make, file_name=content["file"])
+    elif name == own_data.PAGE:
+        make = partial(own_photos.on_page, deps.photos, file or b"")
+        outgoing = replace(outgoing, make=make)
+    elif pictures:
         make = partial(photo_views.laid_out, deps, pictures["task"], pictures["refs"])
         outgoing = replace(outgoing, make=make, file_name="photos.jpg", protected=True)
     return Composed(outgoing, html, parts[-1].version)
@@ -142,8 +149,13 @@ async def _file(
     clinic: Clinic,
     now: datetime,
 ) -> tuple[bytes | None, str]:
-    """Make the QR picture, the calendar file or a copy of a patient's data now; none is stored."""
+    """Make the QR picture, the calendar file or a copy of a patient's data now; none is stored.
+
+    Photos are added later, outside of any transaction.
+    """
     made = content.get("file", "")
+    if content.get(photo_views.PICTURES):
+        return None, ""
     if row.method == "photo" and made:
         picture = io.BytesIO()
         segno.make(made, error="m").save(picture, kind="png", scale=_QR_SCALE, border=4)

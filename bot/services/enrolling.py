@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from bot.domain import protocol as protocols
-from bot.domain.protocol import Anchor
+from bot.domain.protocol import Anchor, Protocol
 from bot.domain.states import PatientState, VisitState
 from bot.domain.typed import one_line
 from bot.outgoing import buttons, dates
@@ -23,6 +22,8 @@ from bot.storage.queries import outbox, people, versions
 from bot.storage.tables import Course, Patient, Practitioner, ProtocolVersion, Reminder, Visit
 
 NAME_LENGTH = 64
+# The treatment as it is, where it has variants too.
+ORDINARY = "ordinary"
 # A test course: the next visit lies this far ahead, and its messages come this far apart.
 TEST_AHEAD = timedelta(days=28)
 TEST_PACE = timedelta(seconds=2)
@@ -124,10 +125,48 @@ def is_current(catalogue: Catalogue, row: ProtocolVersion) -> bool:
 
 
 async def take_treatment(turn: Turn, protocol: str, draft: str) -> None:
-    """Show what would be planned, before anything is kept."""
-    notes = await _drafted(turn, draft) | {"protocol": protocol}
+    """Show what would be planned, before anything is kept; or first ask for the variant."""
+    notes = await _drafted(turn, draft) | {"protocol": protocol, "variant": ""}
+    await turn.await_text("new_patient", **notes)
+    version = await usable_protocol(turn, protocol)
+    variants = turn.deps.catalogue.protocols[version.name].variants
+    if not variants:
+        await show_ready(turn, notes)
+        return
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
+    rows = [
+        [
+            Button(
+                text=catalogue.label(language, "variants", each),
+                data=buttons.pack("variant", each, draft),
+            )
+        ]
+        for each in (ORDINARY, *variants)
+    ]
+    await turn.screen(
+        "practitioner/new_variant",
+        {
+            "patient": notes["name"],
+            "treatment": catalogue.label(language, "treatments", version.name),
+        },
+        [*rows, [cancel_button(draft)]],
+    )
+
+
+async def take_variant(turn: Turn, variant: str, draft: str) -> None:
+    """Keep the chosen variant of the treatment, and show what would be planned."""
+    notes = await ready(turn, draft) | {"variant": "" if variant == ORDINARY else variant}
+    _protocol(turn, notes["protocol"], notes["variant"])
     await turn.await_text("new_patient", **notes)
     await show_ready(turn, notes)
+
+
+def _protocol(turn: Turn, name: str, variant: str | None) -> Protocol:
+    """Return what a course begun now follows: the approved protocol is what the messages hold."""
+    protocol = turn.deps.catalogue.protocols.get(name)
+    if protocol is None or (variant and variant not in protocol.variants):
+        raise StaleButton
+    return protocol.of(variant or None)
 
 
 def noted_moment(notes: Mapping[str, str]) -> MomentTyped | None:
@@ -141,7 +180,8 @@ async def show_ready(turn: Turn, notes: Mapping[str, str]) -> None:
     moment = noted_moment(notes)
     when = moment or MomentTyped(turn.now, past=True)
     language, draft = turn.clinic.language, notes["draft"]
-    count, last = preview.size(version, when.at, turn.clinic_zone)
+    protocol = _protocol(turn, version.name, notes.get("variant"))
+    count, last = preview.size(protocol, when.at, turn.clinic_zone)
     rows = [
         _create_row(notes),
         [Button(label="change_time_of_session", data=buttons.pack("newtime", draft))],
@@ -152,7 +192,7 @@ async def show_ready(turn: Turn, notes: Mapping[str, str]) -> None:
         "practitioner/new_ready",
         {
             "patient": notes["name"],
-            "treatment": turn.deps.catalogue.label(language, "treatments", version.name),
+            "treatment": turn.deps.catalogue.label(language, "treatments", protocol.full_name),
             "session_now": moment is None,
             "session_planned": not when.past,
             "session_at": dates.moment(when.at, turn.clinic_zone, language, turn.now),
@@ -209,8 +249,9 @@ async def show_new_plan(turn: Turn, draft: str) -> None:
     notes = await ready(turn, draft)
     version = await usable_protocol(turn, notes["protocol"])
     moment = noted_moment(notes) or MomentTyped(turn.now, past=True)
+    protocol = _protocol(turn, version.name, notes.get("variant"))
     lines = preview.lines(
-        turn.deps.catalogue, version, moment.at, turn.clinic_zone, turn.clinic.language, turn.now
+        turn.deps.catalogue, protocol, moment.at, turn.clinic_zone, turn.clinic.language, turn.now
     )
     await turn.screen(
         "practitioner/new_plan",
@@ -225,17 +266,22 @@ async def create(turn: Turn, draft: str) -> Patient:
     if notes.get("card"):
         raise StaleButton
     await turn.await_text("")
-    return await enroll(turn, notes["name"], notes["protocol"], noted_moment(notes))
+    variant = notes.get("variant") or None
+    return await enroll(turn, notes["name"], notes["protocol"], noted_moment(notes), variant)
 
 
 async def enroll_line(
-    turn: Turn, typed_name: str, protocol: str, moment: MomentTyped | None
+    turn: Turn,
+    typed_name: str,
+    protocol: str,
+    moment: MomentTyped | None,
+    variant: str | None = None,
 ) -> None:
     """Enroll what was typed in one line; without a treatment its buttons are offered."""
     if not typed_name:
         raise CareError("enroll_form")
     if protocol:
-        await enroll(turn, typed_name, protocol, moment)
+        await enroll(turn, typed_name, protocol, moment, variant)
         return
     name, draft = clean_name(typed_name), new_ref()
     notes = {"draft": draft, "name": name}
@@ -245,7 +291,13 @@ async def enroll_line(
     await offer_treatments(turn, name, draft)
 
 
-async def enroll(turn: Turn, typed_name: str, protocol: str, moment: MomentTyped | None) -> Patient:
+async def enroll(
+    turn: Turn,
+    typed_name: str,
+    protocol: str,
+    moment: MomentTyped | None,
+    variant: str | None = None,
+) -> Patient:
     """Create patient, course and visit, and show the QR code and link that they open.
 
     ``moment`` is the session's time: past means done then, future means booked; nothing means now.
@@ -267,7 +319,7 @@ async def enroll(turn: Turn, typed_name: str, protocol: str, moment: MomentTyped
     sealed.write(turn.session, patient, {"name": name})
     turn.session.add(patient)
     await turn.session.flush()
-    await add_course(turn, patient, version, moment)
+    await add_course(turn, patient, version, moment, variant)
     await actions.note(turn, patient, actions.Kind.ENROLLED)
     await links.show(turn, practitioner, patient)
     return patient
@@ -282,7 +334,11 @@ async def _not_twice(turn: Turn, name: str) -> None:
 
 
 async def add_course(
-    turn: Turn, patient: Patient, version: ProtocolVersion, moment: MomentTyped | None
+    turn: Turn,
+    patient: Patient,
+    version: ProtocolVersion,
+    moment: MomentTyped | None,
+    variant: str | None = None,
 ) -> Visit:
     """Give the patient a course on this protocol version, with its first visit."""
     course = Course(
@@ -290,6 +346,7 @@ async def add_course(
         clinic_id=patient.clinic_id,
         patient_id=patient.id or 0,
         protocol_version_id=version.id or 0,
+        variant=_protocol(turn, version.name, variant).variant,
         created_at=turn.now,
     )
     turn.session.add(course)
@@ -356,9 +413,13 @@ def cancel_button(draft: str) -> Button:
 
 
 async def test_course(turn: Turn, patient: Patient, version: ProtocolVersion) -> None:
-    """Plan every step of a protocol once, a few seconds apart, for a test patient."""
-    visit = await add_course(turn, patient, version, None)
-    protocol = protocols.parse(version.name, version.content, f"protocols/{version.name}")
+    """Plan every step of a protocol once, a few seconds apart, for a test patient.
+
+    Of several variants it is the one with most to say.
+    """
+    every = _protocol(turn, version.name, None).every
+    protocol = max(every, key=lambda each: len(each.steps))
+    visit = await add_course(turn, patient, version, None, protocol.variant)
     visit.target_date = (visit.done_date or turn.now.date()) + TEST_AHEAD
     turn.session.add(visit)
     booked = Visit(

@@ -19,6 +19,7 @@ from bot.services.planning import replan
 from bot.services.turn import Turn
 from bot.storage import erased, sealed
 from bot.storage.database import Priority
+from bot.storage.photos import FOLDER
 from bot.storage.queries import erasing, people, plans, vitals
 from bot.storage.tables import Message, Patient
 
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 GOODBYE = "patient/erased"
 # A vital sign for each patient of whom something outside the database is still to be done.
 _MARK = "erased:"
-_PHOTOS = "photos"
 _ARMED, _ARMED_FOR = "erase", timedelta(minutes=15)
 
 
@@ -178,7 +178,7 @@ async def finish(deps: Deps, _now: datetime) -> int:
 def _outside(folder: Path, marks: dict[str, str]) -> None:
     erased.add(folder, [key.removeprefix(_MARK) for key in marks])
     photos = {ref for mark in marks.values() for ref in json.loads(mark)}
-    if photos and (folder / _PHOTOS).is_dir():
-        for file in (folder / _PHOTOS).iterdir():
+    if photos and (folder / FOLDER).is_dir():
+        for file in (folder / FOLDER).iterdir():
             if file.stem in photos:
                 file.unlink(missing_ok=True)

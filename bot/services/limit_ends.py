@@ -124,7 +124,9 @@ def _at_end(whole: Situation, name: str, limit: PlannedLimit) -> AtEnd:
             if row.message_id is not None or row.outlook is None:
                 comes_until = until
         else:
-            given_up_at = max(given_up_at or ended_at, min(ended_at, until))
+            # Who was away finds it long after it was of use.
+            gone_at = min(ended_at, until)
+            given_up_at = max(given_up_at or gone_at, gone_at)
     return AtEnd(limit.ends_at, said_at, comes_until, given_up_at)
 
 

@@ -42,13 +42,14 @@ async def to_patient(
     ref: str = "",
     edits: int | None = None,
     also: Sequence[str] = (),
+    pictures: Mapping[str, Any] | None = None,
     flush: bool = True,
 ) -> Message:
     """Queue a message for a patient, or an edit of the one numbered ``edits`` in their chat.
 
     ``edits`` is the screen of theirs that it takes the place of, ``also`` are templates whose words
-    stand below those of ``template``. Without ``flush`` the message has no id yet: many of them get
-    theirs together.
+    stand below those of ``template``, ``pictures`` names the photos that its file is made of.
+    Without ``flush`` the message has no id yet: many of them get theirs together.
     """
     if patient.telegram_id is None:
         raise ValueError("a patient who has not opened the link cannot be written to")
@@ -70,7 +71,9 @@ async def to_patient(
         due_at=due_at or now,
         expires_at=expires_at or (due_at or now) + REPLY_LIFE,
     )
-    return await _add(session, row, values, rows, menu=menu, file=file, also=also, flush=flush)
+    return await _add(
+        session, row, values, rows, menu=menu, file=file, also=also, pictures=pictures, flush=flush
+    )
 
 
 async def to_practitioner(

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.outgoing import dates, telegram_html
 from bot.outgoing.catalogue import Catalogue
-from bot.services import joining, outbox, own_settings, situation, words
+from bot.services import joining, outbox, own_photos, own_settings, situation, words
 from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
@@ -21,8 +21,8 @@ from bot.storage.tables import Message, Patient
 PAGE, MACHINE = "mydata.html", "mydata.json"
 FILES = (PAGE, MACHINE)
 _BEGUN = "patient/my_data_begun"
-# Telegram takes 50 MB from a bot; the words around the file need a little.
-LARGEST = 48_000_000
+# Telegram takes 50 MB from a bot, and photos are put on the page besides.
+LARGEST = 28_000_000
 
 Entry = dict[str, Any]
 Held = dict[str, list[Entry]]
@@ -46,7 +46,7 @@ _MEANINGS = {
 
 
 async def send(turn: Turn) -> None:
-    """Say that it is being collected, and queue both files; they are made when they leave."""
+    """Say that it is being collected, and queue the files; they are made when they leave."""
     patient = own_settings.asking(turn)
     if patient.confirmed_at is None:
         # Nobody has said yet that this account is the patient's.
@@ -60,6 +60,17 @@ async def send(turn: Turn) -> None:
         return
     await turn.tell_patient(patient, "patient/my_data", file=PAGE)
     await turn.tell_patient(patient, "patient/my_data_machine", file=MACHINE)
+    zone = ZoneInfo(patient.timezone or turn.clinic.timezone)
+    stored = await holdings.photos(turn.session, patient.id or 0)
+    whole = own_photos.archives(turn.deps.photos, stored, zone)
+    for at, names in enumerate(whole, start=1):
+        await turn.tell_patient(
+            patient,
+            "patient/my_data_photos",
+            {"page": at, "pages": len(whole)},
+            file=f"mydata-photos-{at}.zip",
+            pictures={own_photos.ARCHIVE: names},
+        )
 
 
 async def file_of(
@@ -143,8 +154,9 @@ async def collect(session: AsyncSession, whole: Situation) -> Held:
         "courses": [
             {
                 "reference": each.course.ref,
-                "treatment": each.protocol.name,
+                "treatment": each.protocol.full_name,
                 "began_at": each.course.created_at,
+                "upkeep_days": each.course.upkeep_days,
                 "state": each.course.state.value,
             }
             for each in whole.courses
@@ -231,6 +243,7 @@ async def collect(session: AsyncSession, whole: Situation) -> Held:
                 "day": each.day,
                 "angle": each.angle,
                 "state": each.state.value,
+                "file": own_photos.file_name(each, whole.zone),
             }
             for each in await holdings.photos(session, patient_id)
         ],
@@ -290,10 +303,13 @@ def _page(held: Held, catalogue: Catalogue, whole: Situation, now: datetime) -> 
                 if value not in (None, "", [])
             ]
             parts.append("</table>")
+            if kind == "photos" and entry["file"]:
+                parts.append(own_photos.place(entry["reference"], entry["file"]))
     style = (
         "body{font:1rem/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
         "table{margin:0 0 1rem;border-top:1px solid}th{text-align:start;vertical-align:top;"
         "padding-inline-end:1rem;font-weight:600}td{white-space:pre-wrap;overflow-wrap:anywhere}"
+        "img{max-width:100%}"
     )
     return (
         f'<!doctype html><html lang="{html.escape(language)}"><head><meta charset="utf-8">'

@@ -161,8 +161,13 @@ async def agree(turn: Turn) -> None:
 
 
 async def refuse(turn: Turn) -> None:
-    """Record the no, also after a yes: nothing is kept any more, and photos are not asked for."""
-    patient = _asked(turn)
+    """Record the no, also after a yes: nothing is kept any more, and photos are not asked for.
+
+    A yes can be taken back at any time, also where the clinic asks for no photos any more.
+    """
+    if turn.patient is None:
+        raise StaleButton
+    patient = turn.patient
     await withdraw(turn, patient)
     patient.photo_requests = False
     turn.session.add(patient)

@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.domain import protocol as protocols
 from bot.domain import schedule
 from bot.domain.facts import Planned, VisitFacts
 from bot.domain.protocol import Protocol, Step
@@ -15,7 +14,6 @@ from bot.outgoing import dates
 from bot.outgoing.catalogue import Catalogue
 from bot.outgoing.texts import Texts
 from bot.services import words
-from bot.storage.tables import ProtocolVersion
 
 _SESSION, _NEXT = "session", "next"
 _MONTH_DAYS = 28
@@ -106,8 +104,10 @@ def as_json(
         protocol, given.done_at, given.done_at.astimezone(given.zone).date(), given.zone
     )
     planned = dated(protocol, given)
+    variant = {} if protocol.variant is None else {"variant": protocol.variant}
     return {
         "protocol": protocol.name,
+        **variant,
         "version": protocol.version,
         "timezone": given.zone.key,
         "language": language,
@@ -194,6 +194,7 @@ def sample_values(
     day = at.astimezone(zone).date()
     unset = {key: catalogue.label(language, "unset", key) for key in _DATES}
     visit_at = None if given.next_visit_at is None else given.next_visit_at.astimezone(zone)
+    target = protocol.target(given.target, done_date)
     return dict(SAMPLE_CLINIC) | {
         "limits": words.limit_groups(catalogue, language, zone, ends, at, at),
         "ended": [catalogue.label(language, "limits", limit) for limit in ends if limit in lifted],
@@ -205,9 +206,7 @@ def sample_values(
         else unset["visit_date"],
         "visit_time": dates.clock(visit_at.time()) if visit_at else unset["visit_time"],
         "clinic_city": None,
-        "target_date": dates.day(given.target, language, day)
-        if given.target
-        else unset["target_date"],
+        "target_date": dates.day(target, language, day) if target else unset["target_date"],
         "n_months": max(1, (day - done_date).days // _MONTH_DAYS),
         "below": False,
         "corrected": False,
@@ -215,28 +214,25 @@ def sample_values(
         "next_date": None,
         "sunscreen_from": dates.day(first_day, language, day) if first_day > day else None,
         "maybe_repeat": False,
+        "photos_asked": True,
     }
 
 
-def _of(version: ProtocolVersion) -> Protocol:
-    return protocols.parse(version.name, version.content, f"protocols/{version.name}")
-
-
-def _going(version: ProtocolVersion, done_at: datetime, zone: ZoneInfo) -> list[Planned]:
+def _going(protocol: Protocol, done_at: datetime, zone: ZoneInfo) -> list[Planned]:
     given = Dates(done_at, None, None, zone)
-    return [each for each in dated(_of(version), given) if each.group is not None]
+    return [each for each in dated(protocol, given) if each.group is not None]
 
 
-def size(version: ProtocolVersion, done_at: datetime, zone: ZoneInfo) -> tuple[int, date]:
+def size(protocol: Protocol, done_at: datetime, zone: ZoneInfo) -> tuple[int, date]:
     """Return how many messages a plan from ``done_at`` has, and the day of the last."""
-    going = _going(version, done_at, zone)
+    going = _going(protocol, done_at, zone)
     last = max(each.group_due_at or done_at for each in going)
     return len({each.group for each in going}), last.astimezone(zone).date()
 
 
 def lines(
     catalogue: Catalogue,
-    version: ProtocolVersion,
+    protocol: Protocol,
     done_at: datetime,
     zone: ZoneInfo,
     language: str,
@@ -248,7 +244,7 @@ def lines(
             "when": dates.moment(each.group_due_at or done_at, zone, language, now),
             "what": kind_label(catalogue, language, each.step),
         }
-        for each in _going(version, done_at, zone)
+        for each in _going(protocol, done_at, zone)
     ]
 
 

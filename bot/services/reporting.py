@@ -375,7 +375,7 @@ async def expected_line(turn: Turn, whole: Situation, answers: Sequence[str] = (
     recent = whole.recent(turn.now)
     if not recent:
         return None
-    key = "bruise" if list(answers) == ["bruise"] else recent[0].protocol.name
+    key = "bruise" if list(answers) == ["bruise"] else recent[0].protocol.full_name
     rendered = turn.deps.texts.render(
         whole.patient.language,
         f"patient/expected/{key}",

@@ -14,6 +14,7 @@ from bot.services import (
     limit_ends,
     menus,
     pausing,
+    photo_requests,
     preview,
     situation,
     words,
@@ -120,7 +121,7 @@ async def show_card(turn: Turn, ref: str) -> None:
         _card_values(turn, whole),
         [
             *(await _report_rows(turn, patient)),
-            *_card_rows(whole, photos=bool(await photos.stored_of(turn.session, patient.id or 0))),
+            *_card_rows(whole, await _photo_rows(turn, patient)),
         ],
         patient=patient,
     )
@@ -142,9 +143,10 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
         day = None
         if done is not None and done.done_date is not None:
             day = (turn.now.astimezone(whole.zone).date() - done.done_date).days
+        target = plan.protocol.target(done.target_date, done.done_date) if done else None
         courses.append(
             {
-                "treatment": catalogue.label(language, "treatments", plan.protocol.name),
+                "treatment": catalogue.label(language, "treatments", plan.protocol.full_name),
                 "sessions": len(plan.earlier) + (1 if done else 0),
                 "day": day,
                 "last": dates.moment(done.done_at, whole.clinic_zone, language, turn.now)
@@ -154,9 +156,7 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
                 if plan.booked is not None and plan.booked.planned_at is not None
                 else None,
                 "confirmed": plan.booked is not None and plan.booked.confirmed_at is not None,
-                "target": dates.day(done.target_date, language, turn.today)
-                if done is not None and done.target_date is not None
-                else None,
+                "target": dates.day(target, language, turn.today) if target else None,
                 "stopped": plan.course.state is CourseState.STOPPED,
                 **(_NO_DETAILS if done is None else words.session_details(turn.session, done)),
             }
@@ -201,7 +201,14 @@ async def _report_rows(turn: Turn, patient: Patient) -> list[list[Button]]:
     return rows
 
 
-def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:
+async def _photo_rows(turn: Turn, patient: Patient) -> list[list[Button]]:
+    asks = await photo_requests.row(turn, patient)
+    if not await photos.stored_of(turn.session, patient.id or 0):
+        return asks
+    return [[Button(label="see_photos", data=buttons.pack("photos", patient.ref))], *asks]
+
+
+def _card_rows(whole: Situation, photo_rows: list[list[Button]]) -> list[list[Button]]:
     patient = whole.patient
 
     def button(label: str, action: str, *values: str) -> Button:
@@ -220,6 +227,8 @@ def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:
         )
         if done := own_courses.fitting(whole, "correct"):
             rows.append([button("correct_time", "correct", *_alone(active, done))])
+        if any(plan.protocol.upkeep is not None for plan in active):
+            rows.append([button("set_upkeep", "upkeep")])
     if had := own_courses.fitting(whole, "details"):
         rows.append([button("area_and_product", "details", *_alone(active, had))])
     if patient.state not in adding.REFUSED:
@@ -228,8 +237,7 @@ def _card_rows(whole: Situation, *, photos: bool) -> list[list[Button]]:
     rows.append([button("see_plan", "plan"), button("what_was_sent", "sent")])
     if writing.can_write(patient):
         rows.append([button("write_to_patient", "write")])
-    if photos:
-        rows.append([button("see_photos", "photos")])
+    rows += photo_rows
     if whole.kept():
         rows.append([button("end_limits", "endlimits")])
     if patient.paused_until is not None:

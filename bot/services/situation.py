@@ -287,7 +287,7 @@ def _by_patient(rows: Sequence[_Row]) -> dict[int, list[_Row]]:
     return own
 
 
-def _course_plan(course: Course, protocol: Protocol, visits: Sequence[Visit]) -> CoursePlan:
+def _course_plan(course: Course, approved: Protocol, visits: Sequence[Visit]) -> CoursePlan:
     own = [visit for visit in visits if visit.course_id == course.id]
     done = sorted(
         (visit for visit in own if visit.state is VisitState.DONE and visit.done_at is not None),
@@ -296,7 +296,7 @@ def _course_plan(course: Course, protocol: Protocol, visits: Sequence[Visit]) ->
     booked = [visit for visit in own if visit.state is VisitState.PLANNED]
     return CoursePlan(
         course=course,
-        protocol=protocol,
+        protocol=approved.of(course.variant).with_upkeep(course.upkeep_days),
         latest=done[-1] if done else None,
         booked=booked[-1] if booked else None,
         earlier=tuple(done[:-1]),

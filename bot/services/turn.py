@@ -97,6 +97,7 @@ class Turn:
         menu: str = "",
         visit_id: int | None = None,
         file: str = "",
+        pictures: Mapping[str, Any] | None = None,
     ) -> Message | None:
         """Queue a message for a patient; nothing for one who has not opened the link."""
         if patient.telegram_id is None:
@@ -112,6 +113,7 @@ class Turn:
             menu=menu,
             visit_id=visit_id,
             file=file,
+            pictures=pictures,
         )
 
     async def tell(

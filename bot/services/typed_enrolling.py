@@ -1,7 +1,10 @@
-"""A new patient as typed in one line: "Anna Maria mesotherapy-face today 14:30"."""
+"""A new patient as typed in one line: "Anna Maria mesotherapy-face today 14:30".
+
+The treatment may be followed by its variant: "mesotherapy-body fat-dissolving".
+"""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 _CLOCK = re.compile(r"^\d{1,2}[:.]\d{2}$")
@@ -16,18 +19,22 @@ class LineTyped:
     name: str
     treatment: str
     moment: str
+    variant: str | None = None
 
 
-def read(line: str, known: Collection[str], day_words: Collection[str]) -> LineTyped:
+def read(line: str, known: Mapping[str, Collection[str]], day_words: Collection[str]) -> LineTyped:
     """Return the parts of a line; the first treatment that exists ends the name.
 
+    ``known`` are the treatments, each with its variants.
     Without one, what stands last before the time is taken for the treatment that was meant; a
     single word is a name.
     """
     words = line.split()
     at = next((i for i, word in enumerate(words) if i and word.lower() in known), None)
     if at is not None:
-        return LineTyped(" ".join(words[:at]), words[at].lower(), " ".join(words[at + 1 :]))
+        treatment, rest = words[at].lower(), words[at + 1 :]
+        variant = rest.pop(0).lower() if rest and rest[0].lower() in known[treatment] else None
+        return LineTyped(" ".join(words[:at]), treatment, " ".join(rest), variant)
     end = _before_moment(words, day_words)
     moment = " ".join(words[end:])
     if end > 1:

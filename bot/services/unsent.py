@@ -108,7 +108,10 @@ async def _line(
     visit = await plans.visit(session, row.visit_id)
     course = await plans.course(session, visit.course_id)
     protocol = await versions.protocol(session, course.protocol_version_id)
-    step, why = protocol.step(row.step), row.reason.value if row.reason is not None else ""
+    step, why = (
+        protocol.of(course.variant).step(row.step),
+        row.reason.value if row.reason is not None else "",
+    )
     name = words.name_of(session, patient)
     return {
         "patient": name if len(name) <= _NAME else f"{name[:_NAME]}\N{HORIZONTAL ELLIPSIS}",

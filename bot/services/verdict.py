@@ -67,17 +67,18 @@ def _text(
     catalogue: Catalogue, texts: Texts, protocol: Protocol, level: Level, language: str
 ) -> str:
     values = dict(SAMPLE_CLINIC)
-    common = texts.render(language, f"patient/expected/{protocol.name}", values)
+    common = texts.render(language, f"patient/expected/{protocol.full_name}", values)
     values |= {
         "expected_line": common.text,
         "next_date": None,
         "reply_by": catalogue.label(language, "unset", "reply_by"),
         "clinic_city": None,
+        "photos_asked": True,
         "alone": False,
         "nobody": False,
         "had": [
             {
-                "treatment": catalogue.label(language, "treatments", protocol.name),
+                "treatment": catalogue.label(language, "treatments", protocol.full_name),
                 "done_at": catalogue.label(language, "unset", "visit_date"),
                 "area": None,
                 "product": None,

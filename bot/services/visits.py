@@ -101,7 +101,7 @@ async def session_done(
             "target_asked": plan.protocol.books,
         },
         [
-            *([_weeks(turn, visit)] if plan.protocol.books else []),
+            *([_weeks(turn, plan, visit)] if plan.protocol.books else []),
             [Button(label="set_next_visit", data=next_visit)],
             details_row(patient, plan.course),
             *actions.undo_rows(action, patient),
@@ -124,12 +124,18 @@ def details_row(patient: Patient, course: Course) -> list[Button]:
     return [Button(label="area_and_product", data=data)]
 
 
-def _weeks(turn: Turn, visit: Visit) -> list[Button]:
+def _weeks(turn: Turn, plan: CoursePlan, visit: Visit) -> list[Button]:
     form = turn.deps.catalogue.label(turn.clinic.language, "forms", "weeks")
     return [
         Button(text=form.format(weeks=weeks), data=buttons.pack("target", visit.ref, str(weeks)))
-        for weeks in TARGET_WEEKS
+        for weeks in _weeks_of(plan)
     ]
+
+
+def _weeks_of(plan: CoursePlan) -> list[int]:
+    """Return in how many weeks the next session may be planned."""
+    earliest = timedelta(days=plan.protocol.target_not_before)
+    return [weeks for weeks in TARGET_WEEKS if timedelta(weeks=weeks) >= earliest]
 
 
 def coming(whole: Situation) -> int:
@@ -162,6 +168,8 @@ async def set_target(turn: Turn, visit_ref: str, weeks: str) -> None:
     whole = await situation.read(turn.session, patient.id or 0)
     plan = whole.plan_of(visit.id or 0)
     if visit.done_date is None or plan.course.state is CourseState.STOPPED:
+        raise StaleButton
+    if int(weeks) not in _weeks_of(plan):
         raise StaleButton
     target_date = visit.done_date + timedelta(weeks=int(weeks))
     if plan.latest is None or plan.latest.id != visit.id or visit.target_date == target_date:

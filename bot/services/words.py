@@ -214,9 +214,10 @@ def step_values(
         "still": limit_groups(catalogue, language, zone, ends, after, now, kept=kept),
         "below": False,
         "corrected": visit.corrected,
+        "photos_asked": situation.clinic.photos_on and situation.patient.photo_requests,
         "late": _joined_late(situation, visit),
         "next_date": next_date(situation, now),
-        "target_date": _target(visit, language, local_day),
+        "target_date": _target(plan.protocol, visit, language, local_day),
         "n_months": 1,
         "t24": "",
         "t24_past": True,
@@ -282,5 +283,6 @@ def _joined_late(situation: Situation, visit: Visit) -> bool:
     return joined - visit.done_at > schedule.JOINING_IN_CLINIC
 
 
-def _target(visit: Visit, language: str, today: date) -> str:
-    return dates.day(visit.target_date, language, today) if visit.target_date else ""
+def _target(protocol: Protocol, visit: Visit, language: str, today: date) -> str:
+    target = protocol.target(visit.target_date, visit.done_date)
+    return dates.day(target, language, today) if target else ""

@@ -69,19 +69,28 @@ def _to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def save(source: Path, target: Path, signs: Mapping[str, str], progress: Progress) -> None:
+def save(
+    source: Path,
+    target: Path,
+    signs: Mapping[str, str],
+    progress: Progress,
+    also: Callable[[Path], None],
+) -> None:
     """Save the database ``source`` in the file ``target``; vital ``signs`` go into the copy alone.
 
     Whatever was committed before is in it. A bot may write meanwhile: it waits for nothing.
+    ``also`` is given the copy while it grows.
     """
     with new_file(target) as growing:
         _copy(source, growing, progress)
-        with closing(_connect(growing)) as copy, copy:
+        also(growing)
+        with closing(connect(growing)) as copy, copy:
             copy.executemany("INSERT OR REPLACE INTO vital VALUES (?, ?)", signs.items())
         _check(growing)
 
 
-def _connect(file: Path, mode: str = "rw") -> sqlite3.Connection:
+def connect(file: Path, mode: str = "rw") -> sqlite3.Connection:
+    """Return a connection to an SQLite file that is there."""
     return sqlite3.connect(f"{file.resolve().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE_S)
 
 
@@ -89,7 +98,7 @@ def _copy(source: Path, target: Path, progress: Progress) -> None:
     def told(_status: int, remaining: int, total: int) -> None:
         progress(total - remaining, total)
 
-    with closing(_connect(source)) as live, closing(_connect(target)) as copy:
+    with closing(connect(source)) as live, closing(connect(target)) as copy:
         # Within a transaction every step reads the same state. Left alone, the copy would begin
         # anew whenever the bot has written, and never end beside one that writes all the time.
         live.execute("BEGIN")
@@ -100,7 +109,7 @@ def _copy(source: Path, target: Path, progress: Progress) -> None:
 
 
 def _check(file: Path) -> None:
-    with closing(_connect(file)) as copy:
+    with closing(connect(file)) as copy:
         found = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
     if found != ["ok"]:
         raise BackupError(f"the database is damaged ({found[0].splitlines()[0]})")
@@ -162,7 +171,7 @@ def replace(file: Path, staged: Path, kept: Path) -> bool:
 
 def _fold_in(file: Path) -> None:
     """Bring what SQLite keeps beside the file into it."""
-    with closing(_connect(file)) as connection:
+    with closing(connect(file)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
 
 

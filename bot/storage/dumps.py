@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -111,10 +111,11 @@ def _first_line(said: str) -> str:
     return (errors or lines or [""])[0]
 
 
-def save(url: str, target: Path, signs: Mapping[str, str]) -> None:
+def save(url: str, target: Path, signs: Mapping[str, str], also: Callable[[], None]) -> None:
     """Save the database at ``url`` in the file ``target``, after writing vital ``signs`` into it.
 
     Whatever was committed before is in it. A bot may write meanwhile: it waits for nothing.
+    ``also`` is done before the file has its name: whoever sees it finds that too.
     """
     check_programs(url)
     server = _Server(url)
@@ -129,6 +130,7 @@ def save(url: str, target: Path, signs: Mapping[str, str]) -> None:
             ],
         )
         _run(server, ["pg_restore", "--list", str(growing)])
+        also()
 
 
 def _write_signs(url: str, server: _Server, signs: Mapping[str, str]) -> None:

@@ -4,8 +4,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from bot.storage.vault import Vault
+from bot.storage.vault import Vault, VaultError
 
+FOLDER = "photos"
+"""Where they lie in the data folder."""
 _TABLE = "photo-file"
 _ENDING = ".photo"
 _UNFINISHED = ".part"
@@ -14,20 +16,24 @@ _UNFINISHED = ".part"
 class PhotoFiles:
     """The folder of the photos; what lies there opens only with the key and under its own name."""
 
-    def __init__(self, folder: Path, vault: Vault) -> None:
-        """Use ``folder``, which is made with the first photo."""
+    def __init__(self, folder: Path, vault: Vault | None) -> None:
+        """Use ``folder``, which is made with the first photo; without a key only to copy from."""
         self._folder = folder
         self._vault = vault
 
     def put(self, ref: str, picture: bytes) -> None:
         """Have the picture on the disk, whole or not at all, readable to this account alone."""
+        self.put_sealed(ref, self._key.seal_bytes(picture, table=_TABLE, ref=ref))
+
+    def put_sealed(self, ref: str, held: bytes) -> None:
+        """The same with a picture as a file holds it: encrypted, for this very reference."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._path(ref)
         part = path.with_suffix(_UNFINISHED)
         part.unlink(missing_ok=True)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(self._vault.seal_bytes(picture, table=_TABLE, ref=ref))
+            file.write(held)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -35,11 +41,22 @@ class PhotoFiles:
 
     def read(self, ref: str) -> bytes | None:
         """Return the picture, or nothing when its file is gone; raises ``VaultError``."""
+        held = self.read_sealed(ref)
+        return None if held is None else self._key.open_bytes(held, table=_TABLE, ref=ref)
+
+    def read_sealed(self, ref: str) -> bytes | None:
+        """Return the picture as its file holds it, or nothing when that is gone."""
         try:
-            kept = self._path(ref).read_bytes()
+            return self._path(ref).read_bytes()
         except FileNotFoundError:
             return None
-        return self._vault.open_bytes(kept, table=_TABLE, ref=ref)
+
+    def size(self, ref: str) -> int:
+        """Return about how many bytes the picture has; 0 when its file is gone."""
+        try:
+            return self._path(ref).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def remove(self, ref: str) -> None:
         """Have no file of that photo."""
@@ -60,6 +77,12 @@ class PhotoFiles:
     def is_there(self) -> bool:
         """Whether the folder exists: without it nothing can be said of any photo."""
         return self._folder.is_dir()
+
+    @property
+    def _key(self) -> Vault:
+        if self._vault is None:
+            raise VaultError("photos are opened with the key only")
+        return self._vault
 
     def _path(self, ref: str) -> Path:
         return self._folder / f"{ref}{_ENDING}"

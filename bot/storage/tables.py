@@ -209,6 +209,10 @@ class Course(SQLModel, table=True):
     clinic_id: int = Field(foreign_key="clinic.id", index=True)
     patient_id: int = Field(foreign_key="patient.id", index=True)
     protocol_version_id: int = Field(foreign_key="protocol_version.id")
+    # Which of the protocol's variants, where it has any and one was chosen.
+    variant: str | None = None
+    # After how many days upkeep is offered, where the protocol lets the practitioner say so.
+    upkeep_days: int | None = None
     state: CourseState = Field(
         default=CourseState.ACTIVE, sa_column=Column(stored(CourseState), nullable=False)
     )

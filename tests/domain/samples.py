@@ -7,13 +7,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bot.domain.facts import Delivered, Planned, VisitFacts
-from bot.domain.protocol import Protocol, parse
+from bot.domain.protocol import Protocol
+from bot.domain.protocol_files import parse
 from bot.domain.schedule import plan
 from bot.domain.times import QuietHours, local_date
 
 MESSAGES = Path(__file__).parents[2] / "messages"
 FACE_FILE = MESSAGES / "protocols/mesotherapy-face.toml"
 DERMAL_FILE = MESSAGES / "protocols/dermal-filler.toml"
+BODY_FILE = MESSAGES / "protocols/mesotherapy-body.toml"
 BERLIN = ZoneInfo("Europe/Berlin")
 QUIET = QuietHours()
 
@@ -117,6 +119,8 @@ FACE = parse("mesotherapy-face", tomllib.loads(FACE_FILE.read_text("utf-8")), st
 DERMAL_FILLER = parse(
     "dermal-filler", tomllib.loads(DERMAL_FILE.read_text("utf-8")), str(DERMAL_FILE)
 )
+BODY = parse("mesotherapy-body", tomllib.loads(BODY_FILE.read_text("utf-8")), str(BODY_FILE))
+BODY_FAT = BODY.of("fat-dissolving")
 FILLER_PROTOCOL = read("filler", FILLER)
 
 

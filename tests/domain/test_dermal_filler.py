@@ -1,16 +1,19 @@
 """The shipped filler protocol: its times worked out by hand, its limits, its triage."""
 
+import tomllib
 from datetime import timedelta
 
 import pytest
 
-from bot.domain.protocol import Condition, ConditionKind, ProtocolError
+from bot.domain.protocol import Condition, ConditionKind
+from bot.domain.protocol_files import ProtocolError, parse
 from bot.domain.schedule import limit_ends
 from bot.domain.states import Level
 from bot.domain.times import local_date
 from bot.domain.triage import EXPECTED_FOR_A_TIME, Group, Trend, level_of
 from tests.domain.samples import (
     BERLIN,
+    DERMAL_FILE,
     DERMAL_FILLER,
     FACE,
     at,
@@ -77,6 +80,33 @@ def test_the_checks_of_the_first_day(clock: str, h3: str, d1: str) -> None:
     made = planning(done(f"{DAY} {clock}", protocol=DERMAL_FILLER))
     found = goes(made) | reasons(made)
     assert found == {"card": f"{DAY} {clock}", "h3": h3, "d1": d1, **LATER}
+
+
+def test_upkeep_is_set_by_a_number_of_days_and_keeps_its_length() -> None:
+    for days, when, until in (
+        (None, "2026-09-24 11:00", "2026-11-23 11:00"),
+        (120, "2026-07-26 11:00", "2026-09-24 11:00"),
+        (540, "2027-09-19 11:00", "2027-11-18 11:00"),
+    ):
+        protocol = DERMAL_FILLER.with_upkeep(days)
+        made = planning(done(f"{DAY} 13:00", protocol=protocol))
+        assert (local(made["maint"].due_at), local(made["maint"].expires_at)) == (when, until)
+        assert local(made["d35"].due_at) == LATER["d35"]
+    assert DERMAL_FILLER.upkeep is DERMAL_FILLER.step("maint")
+    # Where nobody may set it, nothing moves.
+    assert FACE.upkeep is None
+    assert FACE.with_upkeep(200) is FACE
+
+
+@pytest.mark.parametrize(
+    "days", ["[120]", "[540, 120]", "[181, 540]", "[120, 179]", "180", "[true, 540]", '["a", "b"]']
+)
+def test_days_that_do_not_enclose_the_usual_one_are_refused(days: str) -> None:
+    text = DERMAL_FILE.read_text("utf-8")
+    assert text.count("set_days = [120, 540]") == 1
+    changed = text.replace("set_days = [120, 540]", f"set_days = {days}")
+    with pytest.raises(ProtocolError, match="set_days"):
+        parse("dermal-filler", tomllib.loads(changed), "file")
 
 
 def test_a_session_at_midnight_belongs_to_the_day_that_begins() -> None:

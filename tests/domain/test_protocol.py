@@ -17,9 +17,8 @@ from bot.domain.protocol import (
     Kind,
     Limit,
     Moment,
-    ProtocolError,
-    parse,
 )
+from bot.domain.protocol_files import ProtocolError, parse
 
 from .samples import FACE, FACE_FILE, FILLER_PROTOCOL
 

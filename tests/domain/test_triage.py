@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from bot.domain.protocol import ProtocolError, parse
+from bot.domain.protocol_files import ProtocolError, parse
 from bot.domain.states import Level
 from bot.domain.triage import (
     EXPECTED_FOR_A_TIME,
@@ -19,7 +19,7 @@ from bot.domain.triage import (
     level_of,
 )
 
-from .samples import FACE, FACE_FILE
+from .samples import BODY, BODY_FAT, DERMAL_FILLER, FACE, FACE_FILE
 
 EXPECTED, TELL, URGENT, EMERGENCY = Level
 # clinical.md 4: the last day on which each sign is still expected.
@@ -44,12 +44,32 @@ VARIANTS = {
     for name, days in LAST_DAYS.items()
 }
 FACE_SIGNS, FILLER, TOXIN = VARIANTS["meso_face"], VARIANTS["filler"], VARIANTS["toxin"]
-ALL = {**VARIANTS, "nothing": NOTHING_EXPECTED}
+SHIPPED = {
+    "meso_face": FACE,
+    "meso_body": BODY,
+    "meso_body_fat": BODY_FAT,
+    "filler": DERMAL_FILLER,
+}
+ALL = {
+    **VARIANTS,
+    "nothing": NOTHING_EXPECTED,
+    **{each.full_name: each.triage for protocol in SHIPPED.values() for each in protocol.every},
+}
 ANSWERS = (*SIGNS, *Group)
 
 
-def test_the_shipped_protocol_says_what_the_table_says() -> None:
-    assert FACE.triage == FACE_SIGNS
+@pytest.mark.parametrize("row", SHIPPED)
+def test_a_shipped_protocol_says_what_the_table_says(row: str) -> None:
+    assert SHIPPED[row].triage == VARIANTS[row]
+
+
+def test_every_shipped_protocol_and_variant_is_tried() -> None:
+    shipped = {
+        each.full_name
+        for file in FACE_FILE.parent.glob("*.toml")
+        for each in parse(file.stem, tomllib.loads(file.read_text("utf-8")), file.name).every
+    }
+    assert {each.full_name for each in SHIPPED.values()} == shipped
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

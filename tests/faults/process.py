@@ -28,7 +28,7 @@ from bot.services.deps import Deps
 from bot.storage import sealed
 from bot.storage.database import sqlite_file
 from bot.storage.tables import Message, Patient, Reminder
-from tests.faults.world import add_patient, add_practitioner, found_clinic
+from tests.faults.world import VALUES, add_patient, add_practitioner, found_clinic
 from tests.faults.zygote import Child, Zygote
 
 RATE = "400"
@@ -254,10 +254,16 @@ async def fill(story: Story, patients: int, also: Collection[str] = ()) -> None:
             doctor = rows[number % len(rows)]
             patient = await add_patient(session, story.deps, person, doctor, now)
             for template in ("patient/got_it", *also) if number % 3 else ():
-                await outbox.to_patient(session, patient, template, now)
+                values = VALUES.get(template)
+                await outbox.to_patient(session, patient, template, now, values=values)
             if number % 10 == 1:
                 await outbox.to_patient(
-                    session, patient, "patient/seek_care", now, lane=Lane.DANGER
+                    session,
+                    patient,
+                    "patient/seek_care",
+                    now,
+                    lane=Lane.DANGER,
+                    values=VALUES["patient/seek_care"],
                 )
 
 

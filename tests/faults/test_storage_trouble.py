@@ -16,7 +16,7 @@ from bot.storage.queries import outbox as queries
 from bot.storage.queries import people, plans, versions
 from bot.storage.tables import Message, Patient, ProtocolVersion
 from tests.conftest import START
-from tests.faults.world import Post, post
+from tests.faults.world import VALUES, Post, post
 
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -50,7 +50,12 @@ async def test_a_patient_who_cannot_be_read_holds_up_nobody_else(
     async with sending.deps.database.write() as session:
         fresh = await people.patient(session, ben.id or 0)
         danger = await outbox.to_patient(
-            session, fresh, "patient/seek_care", sending.clock.now(), lane=Lane.DANGER
+            session,
+            fresh,
+            "patient/seek_care",
+            sending.clock.now(),
+            lane=Lane.DANGER,
+            values=VALUES["patient/seek_care"],
         )
     await sending.after(1)
     assert (await sending.states(danger))[0] is MessageState.SENT

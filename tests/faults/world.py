@@ -1,7 +1,7 @@
 """A clinic in a database, put there by the bot's own services, and the sending half of the bot."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,6 +79,13 @@ async def add_practitioner(
     session.add(row)
     await session.flush()
     return row
+
+
+# What these texts say beside what every text may.
+VALUES: Mapping[str, Mapping[str, Any]] = {
+    "patient/seek_care": {"taken": False},
+    "patient/ask_open": {"reply_by": "Tue 10 March, 18:00", "clinic_city": None},
+}
 
 
 async def add_patient(
@@ -169,16 +176,16 @@ class Post:
                 assert message.lane is lane
                 return message
             template = "patient/seek_care" if lane is Lane.DANGER else "patient/got_it"
-            options = {"lane": lane, **options}
-            return await outbox.to_patient(
-                session, fresh, options.pop("template", template), now, **options
-            )
+            template = options.pop("template", template)
+            options = {"lane": lane, "values": VALUES.get(template), **options}
+            return await outbox.to_patient(session, fresh, template, now, **options)
 
     async def edit(self, patient: Patient, template: str, target: int) -> Message:
         """An edit of a message in the patient's chat, as practitioners' screens are edited."""
         now = self.clock.now()
         async with self.deps.database.write() as session:
-            message = await outbox.to_patient(session, patient, template, now)
+            values = VALUES.get(template)
+            message = await outbox.to_patient(session, patient, template, now, values=values)
             message.method, message.target_message_id = "edit", target
             session.add(message)
         return message

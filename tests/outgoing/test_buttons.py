@@ -29,10 +29,7 @@ def test_data_comes_back_as_it_was_packed() -> None:
 
 def test_the_longest_answer_of_any_step_fits(words: catalogue.Catalogue) -> None:
     answers = {
-        key
-        for protocol in words.protocols.values()
-        for step in protocol.steps
-        for key in step.buttons
+        key for protocol in words.every_protocol for step in protocol.steps for key in step.buttons
     }
     assert answers
     for answer in answers:

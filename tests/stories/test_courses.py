@@ -31,7 +31,7 @@ async def test_a_treatment_is_added_without_a_new_link(both: Clinic) -> None:
     await nour.taps("Add a treatment")
     assert nour.last_message == "Ana: which treatment?"
     # What runs already is not offered.
-    assert nour.buttons == [FILLER_TITLE, "Cancel"]
+    assert nour.buttons == ["mesotherapy, body", FILLER_TITLE, "Cancel"]
     await nour.taps(FILLER_TITLE)
     ready, _, plan = nour.last_message.rpartition("\n")
     assert ready == "Ana, dermal filler\nThe session has ended now."
@@ -72,9 +72,7 @@ async def test_a_treatment_is_added_without_a_new_link(both: Clinic) -> None:
     assert "\n\nMesotherapy, face\nSessions: 1, the last on Tue 10 March, 14:30 (day 1)." in shown
     assert "\n\nDermal filler\nSessions: 1, the last on Wed 11 March, 08:00 (day 0)." in shown
     await nour.taps("Add a treatment")
-    assert nour.last_message == (
-        "Ana has every treatment that is approved here. Nothing was changed."
-    )
+    assert nour.buttons == ["mesotherapy, body", "Cancel"]
 
     # The button of the old screen adds nothing any more; Undo says what it takes back.
     await nour.forges(data)
@@ -94,6 +92,26 @@ async def test_a_treatment_is_added_without_a_new_link(both: Clinic) -> None:
     assert await both.history("h3") == ["cancelled(course_stopped)", "planned"]
     reassures_nobody(ana, nour)
     await both.check_ledger()
+
+
+async def test_a_variant_is_asked_for_and_who_has_everything_is_offered_nothing(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await add(clinic)
+    await card_of(clinic, "Ana")
+    await nour.taps("Add a treatment")
+    await nour.taps("mesotherapy, body")
+    await nour.taps("Fat-dissolving")
+    await nour.taps("Add this treatment")
+    await card_of(clinic, "Ana")
+    assert "at-dissolving" in nour.last_message
+    await nour.taps("Add a treatment")
+    assert nour.last_message == (
+        "Ana has every treatment that is approved here. Nothing was changed."
+    )
+    assert await clinic.history("d14") != []
 
 
 async def test_a_treatment_to_come_is_added_and_taken_back(clinic: Clinic) -> None:

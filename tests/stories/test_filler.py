@@ -8,6 +8,7 @@ from bot.services.planning import replan
 from bot.services.turn import Account, Turn
 from bot.storage.queries import people, versions
 from tests.cast import Actor, Clinic
+from tests.stories.test_visits import card_of
 
 FILLER = "dermal-filler"
 MESO = "mesotherapy-face"
@@ -186,7 +187,8 @@ async def test_a_filler_has_no_step_for_a_booked_visit(clinic: Clinic) -> None:
     # It is no course of sessions: nobody is asked to plan a next one, now or under Today.
     saved = nour.find("Ana: session 1 is saved")
     assert "Tap the weeks" not in saved.text
-    assert list(saved.labels) == ["Set the next visit", "Undo", "Open the card"]
+    labels = ["Set the next visit", "Area and product", "Undo", "Open the card"]
+    assert list(saved.labels) == labels
     await nour.presses("Today")
     assert "No next visit planned" not in nour.last_message
     assert ana.find("your care card")
@@ -328,3 +330,35 @@ async def test_who_joins_on_day_2_gets_the_limits_still_on_and_the_check_at_once
     assert ana.find("day 1 check").text.endswith("Your 24-hour limits are over.")
     assert await clinic.history("h3") == ["skipped(joined_late)"]
     await clinic.check_ledger()
+
+
+async def test_the_practitioner_sets_when_upkeep_is_offered(both: Clinic) -> None:
+    nour, ana = both.nour, both.ana
+    await both.enroll(ana, treatment=FILLER)
+    assert (await both.reminders())["maint"]["due_at"] == "2026-09-06T09:00:00.000Z"
+    await card_of(both, "Ana")
+    await nour.taps("Set the upkeep")
+    asked = nour.person.last_message
+    assert "send one from 120 to 540" in asked.text
+    assert nour.buttons == [*(f"{days} days" for days in (120, 180, 270, 365, 540)), "Cancel"]
+    for wrong in ("119", "541", "soon", "12.5", "-180", "9" * 30):
+        await nour.says(wrong)
+        assert nour.last_message == "Please send a number of days from 120 to 540."
+    await nour.says("300")
+    assert nour.last_message == (
+        "Ana: upkeep is offered 300 days after a session, on Mon, 4 January 2027."
+    )
+    reminders = await both.reminders()
+    assert reminders["maint"]["due_at"] == "2027-01-04T10:00:00.000Z"
+    assert reminders["maint"]["expires_at"] == "2027-03-05T10:00:00.000Z"
+    assert reminders["d35"]["due_at"] == "2026-04-14T09:00:00.000Z"
+    await nour.taps("120 days", asked)
+    assert (await both.reminders())["maint"]["due_at"] == "2026-07-08T09:00:00.000Z"
+    await nour.forges("1:upkeepin:nobody:200")
+    assert nour.last_message.startswith("This button is out of date")
+    # It is one course's; where upkeep has its fixed day there is no such button.
+    await nour.says(f"/enroll Ben {MESO}")
+    await both.join(both.ben)
+    await card_of(both, "Ben")
+    assert "Set the upkeep" not in nour.buttons
+    await both.check_ledger()

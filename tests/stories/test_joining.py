@@ -17,8 +17,13 @@ BAD_LINK = (
 
 
 def but_warnings(heard: list[str]) -> list[str]:
-    """What was heard beside the texts that anybody may read who is in trouble."""
-    return [text for text in heard if not text.startswith("Call 112")]
+    """What was heard beside the texts that anybody may read who is in trouble or asks."""
+    promise = "They aim to reply by"
+    return [
+        "\n".join(line for line in text.splitlines() if not line.startswith(promise))
+        for text in heard
+        if not text.startswith("Call 112")
+    ]
 
 
 async def test_nothing_of_the_plan_is_said_before_the_yes_and_the_confirmation(

@@ -74,7 +74,7 @@ async def test_a_question_that_says_more_reaches_a_person_too(clinic: Clinic) ->
     assert "Is my swelling normal" in nour.news()[-1]
     # A word from the danger list comes before everything.
     await ana.says("Can I go to the sauna? I can\u2019t breathe")
-    assert ana.heard[-2].startswith("Call 112 now if:")
+    assert any(said.startswith("Call 112 now if:") for said in ana.heard[-3:])
     assert nour.news()[0].startswith("URGENT: Ana")
     # Whoever was asked to write to the clinic is passed on, answered or not.
     await ana.presses("Ask the clinic")

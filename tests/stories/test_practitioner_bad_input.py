@@ -78,7 +78,8 @@ async def test_an_enrolment_gone_wrong_changes_nothing(clinic: Clinic) -> None:
     form = "Please write it like this:\n/enroll Anna mesotherapy-face"
     unknown = (
         "I do not know the treatment {}, or it is not approved. Nobody was added.\n"
-        "Choose one of these and write it after the name:\n- dermal-filler\n- mesotherapy-face"
+        "Choose one of these and write it after the name:\n"
+        "- dermal-filler\n- mesotherapy-body\n- mesotherapy-face"
     )
     name = "Please send a name or a code. It has at most 64 characters."
     answers = {

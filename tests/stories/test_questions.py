@@ -267,7 +267,7 @@ async def test_an_alert_that_somebody_has_taken_can_be_written_to(clinic: Clinic
     await clinic.enroll(ana)
     await ana.reports_danger()
     await nour.taps("I am on it")
-    assert nour.buttons == ["Write to the patient", "Close: how did it end", "Open the card"]
+    assert nour.buttons[:2] == ["Write to the patient", "Close: how did it end"]
     await nour.taps("Write to the patient")
     ana.news()
     await nour.says("I am calling you in a minute.")

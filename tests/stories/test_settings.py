@@ -1,5 +1,6 @@
 """What a patient steers on one screen: quiet hours, zone, photos, pause, name, and who they are."""
 
+import re
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -108,8 +109,8 @@ async def test_another_zone_moves_local_hours_and_nothing_else(both: Clinic) -> 
     assert after["card"] == before["card"]
     # Elapsed hours end when they end; a day's limit ends at her own hour.
     await ana.says("/limits")
-    assert "Until Wed 11 March, 13:30:\n- no touching" in ana.last_message
-    assert "Until Fri 13 March, 18:00:\n- no gym" in ana.last_message
+    assert "Until Wed 11 March, 13:30 (24 hours left):\n- no touching" in ana.last_message
+    assert re.search(r"Until Fri 13 March, 18:00 \(.* left\):\n- no gym", ana.last_message)
     # The visit is when it is, by the clinic's clock.
     await ana.says("/visits")
     assert "Tue 7 April, 15:00 (Berlin time): booked" in ana.last_message

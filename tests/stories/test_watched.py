@@ -263,7 +263,7 @@ async def test_words_of_danger_wake_whoever_is_on_call_with_the_words(clinic: Cl
     await ana.says("my lip turned white")
     (told,) = omar.news()
     assert "my lip turned white" in told
-    assert ana.news()[-1].startswith("Note for the doctor or nurse")
+    assert any(said.startswith("Note for the doctor or nurse") for said in ana.news())
     # However often it is said: one patient in danger is one alert.
     for _ in range(5):
         await ana.says("it turned white, and there is pus")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.domain import protocol as protocols
+from bot.domain import protocol_files
 from bot.domain.protocol import Protocol
 from bot.storage.tables import Course, ProtocolVersion
 
@@ -47,7 +47,7 @@ async def protocol(session: AsyncSession, version_id: int) -> Protocol:
     known: dict[int, Protocol] = session.info["protocols"]
     if version_id not in known:
         row = await protocol_version(session, version_id)
-        known[version_id] = protocols.parse(row.name, row.content, f"protocols/{row.name}")
+        known[version_id] = protocol_files.parse(row.name, row.content, f"protocols/{row.name}")
     return known[version_id]
 
 

@@ -32,6 +32,10 @@ def _added() -> dict[str, list[sa.Column[Any]]]:
             sa.Column("unanswered_at", _INSTANT, nullable=True),
             sa.Column("unanswered_done_at", _INSTANT, nullable=True),
         ],
+        "course": [
+            sa.Column("variant", sa.String(), nullable=True),
+            sa.Column("upkeep_days", sa.Integer(), nullable=True),
+        ],
         "visit": [sa.Column("sealed", sa.LargeBinary(), nullable=True)],
         "alert": [
             sa.Column("counts_from", _INSTANT, nullable=True),
