@@ -7,27 +7,22 @@ import signal
 import sys
 import textwrap
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from pydantic import ValidationError
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
 import bot
-from bot import cli_data, cli_triage, founding, logs, operation, parts, rehearsal
+from bot import cli_data, cli_review, founding, logs, operation, parts, rehearsal
 from bot.app import App
 from bot.domain import opening
-from bot.domain.times import to_utc
 from bot.incoming import alone
 from bot.outgoing import lint
-from bot.outgoing.texts import Texts
 from bot.parts import StartError
-from bot.services import preview as previews
 from bot.settings import Settings
 from bot.storage.backup import BackupError
 from bot.storage.tables import Clinic
@@ -40,7 +35,6 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _LONGEST_SENDER = 20
-_YEARS = (1970, 2200)
 _FEWEST_DIGITS = 2
 _PHONE = re.compile(r"[0-9 +()./#*,x-]{2,40}")
 
@@ -67,32 +61,6 @@ def _fail(sentence: str) -> NoReturn:
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise typer.BadParameter(f"there is no time zone {name!r}; try Europe/Berlin") from None
-
-
-def _local(text: str, zone: ZoneInfo) -> datetime:
-    """Return a typed local time as an instant; a time that a clock change leaves out is refused."""
-    try:
-        typed = datetime.strptime(text, "%Y-%m-%dT%H:%M")  # noqa: DTZ007 - the zone comes next
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a time like 2026-03-28T18:30") from None
-    _in_reach(typed.date(), text)
-    found = to_utc(typed.date(), typed.time(), zone)
-    if found.astimezone(zone).replace(tzinfo=None) != typed:
-        raise typer.BadParameter(f"{text} does not exist in {zone.key}: the clocks go forward then")
-    return found
-
-
-def _in_reach(day: date, text: str) -> None:
-    # No plan reaches out of these years, and the calendar has an end on both sides.
-    if not _YEARS[0] <= day.year < _YEARS[1]:
-        raise typer.BadParameter(f"{text} is not in the years {_YEARS[0]} to {_YEARS[1] - 1}")
 
 
 def _version(wanted: bool) -> None:
@@ -137,7 +105,7 @@ def init(
     messages = parts.load_messages(options)
     if language not in messages.languages:
         raise typer.BadParameter(f"there are no texts in language {language!r}")
-    zone = _zone(timezone)
+    zone = cli_review.zone_named(timezone)
     sender = sender_name or textwrap.shorten(clinic, _LONGEST_SENDER, placeholder="")
     urgent_number = urgent_number or emergency_number
     urgent_place = urgent_place or messages.label(language, "unset", "urgent_place")
@@ -273,97 +241,8 @@ def check() -> None:
     typer.echo("The messages are sound.")
 
 
-@commands.command()
-def preview(
-    protocol: Annotated[str, typer.Argument(help="Such as mesotherapy-face.")],
-    visit: Annotated[str, typer.Option(help="The session, local time: 2026-03-28T18:30.")],
-    timezone: Annotated[str, typer.Option(help="The zone of patient and clinic.")],
-    next_visit: Annotated[str | None, typer.Option(help="The next booked visit, local.")] = None,
-    target: Annotated[str | None, typer.Option(help="Planned date of the next session.")] = None,
-    variant: Annotated[str | None, typer.Option(help="A variant of the protocol.")] = None,
-    language: Annotated[str, typer.Option(help="The language of the texts.")] = "en",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Show every step of a protocol with its times, texts and buttons, and each limit's end."""
-    messages = parts.load_messages(Settings())
-    if protocol not in messages.protocols:
-        known = ", ".join(messages.protocols)
-        raise typer.BadParameter(f"there is no protocol {protocol!r}; known: {known}")
-    if variant is not None and variant not in messages.protocols[protocol].variants:
-        known = ", ".join(messages.protocols[protocol].variants) or "none"
-        raise typer.BadParameter(f"{protocol} has no variant {variant!r}; known: {known}")
-    if language not in messages.languages:
-        raise typer.BadParameter(f"there are no texts in language {language!r}")
-    zone = _zone(timezone)
-    given = previews.Dates(
-        _local(visit, zone),
-        None if next_visit is None else _local(next_visit, zone),
-        None if target is None else _day(target),
-        zone,
-    )
-    if given.next_visit_at is not None and given.next_visit_at <= given.done_at:
-        raise typer.BadParameter("--next-visit must lie after --visit")
-    if given.target is not None and given.target <= given.done_at.astimezone(zone).date():
-        raise typer.BadParameter("--target must lie after --visit")
-    plan = previews.as_json(
-        messages, Texts(messages), messages.protocols[protocol].of(variant), given, language
-    )
-    if as_json:
-        typer.echo(json.dumps(plan, ensure_ascii=False, indent=2))
-    else:
-        _print_plan(plan)
-
-
-def _day(text: str) -> date:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a date like 2026-04-25") from None
-    _in_reach(found, text)
-    return found
-
-
-def _print_plan(plan: dict[str, Any]) -> None:
-    # Texts are shown as they are: a clinic's own may hold what looks like markup.
-    console = Console(markup=False, emoji=False, highlight=False)
-    zone = ZoneInfo(plan["timezone"])
-    name = " ".join(plan[key] for key in ("protocol", "variant") if key in plan)
-    table = Table(
-        title=f"{name} version {plan['version']}",
-        caption=f"Times in {zone.key}. Whole texts and buttons: --json",
-        box=box.SIMPLE_HEAD,
-        expand=True,
-    )
-    shown = [
-        (
-            step["step"],
-            _short_time(step["due_utc"], zone) or step.get("reason", ""),
-            _short_time(step["expires_utc"], zone),
-        )
-        for step in plan["steps"]
-    ]
-    for at, heading in enumerate(("step", "goes at", "of use until")):
-        # Whole in a narrow window too: what is left goes to the first words of the text.
-        widest = max((len(row[at]) for row in shown), default=0)
-        table.add_column(heading, no_wrap=True, width=max(widest, len(heading)))
-    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
-    for row, step in zip(shown, plan["steps"], strict=True):
-        table.add_row(*row, " ".join(step["text"].split()))
-    console.print(table)
-    limits = Table(title="Limits", caption=f"Times in {zone.key}", box=box.SIMPLE_HEAD)
-    for heading in ("limit", "ends"):
-        limits.add_column(heading)
-    for limit in plan["limits"]:
-        limits.add_row(limit["limit"], _short_time(limit["ends_utc"], zone))
-    console.print(limits)
-
-
-def _short_time(utc: str | None, zone: ZoneInfo) -> str:
-    return f"{datetime.fromisoformat(utc).astimezone(zone):%Y-%m-%d %H:%M}" if utc else ""
-
-
-# What is done to data, and the table of triage, have files of their own.
-for _command in (*cli_triage.ALL, *cli_data.ALL):
+# What is done to data, and the review of messages, have files of their own.
+for _command in (*cli_review.ALL, *cli_data.ALL):
     commands.command()(_command)
 
 

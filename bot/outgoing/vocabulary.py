@@ -619,7 +619,6 @@ TEXTS: Mapping[str, Text] = {
     "errors/upkeep_days": Text(("fewest", "most")),
     "errors/visit_same": Text(("patient",)),
     "errors/cannot_write": Text(("patient",)),
-    "errors/words_length": Text(("longest",)),
     # What a patient reports, to a practitioner.
     "alerts/report": Text(_ALERT, longest=LONGEST_LIST),
     "alerts/again": Text((*_ALERT, "waited_minutes"), longest=LONGEST_LIST),

@@ -91,7 +91,7 @@ async def take_words(turn: Turn, text: str) -> None:
     _, notes = await turn.awaiting()
     patient = await _reader(turn, notes["patient"])
     if len(text) > LONGEST:
-        raise CareError("words_length", {"longest": LONGEST})
+        raise CareError("too_long", {"longest": LONGEST})
     question = await queries.latest(turn.session, patient.id or 0)
     since = datetime.fromisoformat(notes["since"])
     if turn.now - since > _TYPING:

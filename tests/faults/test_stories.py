@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from bot.watch import Lookout
 from tests.cast import Clinic
 from tests.stories.test_visits import book, card_of
 
@@ -114,9 +115,12 @@ async def test_an_alert_is_repeated_until_somebody_has_it(clinic: Clinic) -> Non
     assert "seen" in " ".join(ana.heard[-2:]).lower()
 
 
-async def test_a_refused_token_is_seen_and_survived(clinic: Clinic) -> None:
+async def test_a_refused_token_is_survived_and_the_lead_learns_of_it(
+    clinic: Clinic, failures: list[str]
+) -> None:
     ana, app = clinic.ana, clinic.rehearsal.app
     telegram = clinic.rehearsal.telegram
+    lookout = Lookout(app.deps, app.seen, [])
     await clinic.enroll(ana)
     assert app.signs().trouble is None
     telegram.revoked = True
@@ -130,9 +134,10 @@ async def test_a_refused_token_is_seen_and_survived(clinic: Clinic) -> None:
             if app.signs().trouble is not None and app.delivery.line.refused:
                 break
             await asyncio.sleep(0.01)
+    await lookout.look()
     assert len(ana.heard) == known
     states = {row["state"] for row in await clinic.rows("SELECT state FROM v_message")}
-    assert "failed" not in states
+    assert not states & {"failed", "unconfirmed"}
     telegram.revoked = False
     clinic.rehearsal.clock.push(timedelta(seconds=30))
     app.deps.bells.ring()
@@ -142,8 +147,14 @@ async def test_a_refused_token_is_seen_and_survived(clinic: Clinic) -> None:
             if app.signs().trouble is None:
                 break
             await asyncio.sleep(0.01)
+    await clinic.settle()
     assert any("day 1 check" in words for words in ana.heard[known:])
     assert not any(TWICE in words for words in ana.heard)
+    assert clinic.nour.find("refused my key (the token)")
+    states = {row["state"] for row in await clinic.rows("SELECT state FROM v_message")}
+    assert not states & {"failed", "unconfirmed", "sending"}
+    assert {line.split()[0] for line in failures} <= {"trouble", "refused"}
+    failures.clear()
 
 
 async def test_who_cannot_be_reached_any_more_is_told_to_a_person(clinic: Clinic) -> None:

@@ -57,7 +57,7 @@ async def test_area_and_product_are_typed_shown_and_corrected(both: Clinic) -> N
     assert nour.last_message.endswith("\nOn record: Brand, lot 12345. Send - to empty it.")
     await nour.says("x" * 101)
     assert nour.last_message == (
-        "Please write it in one line of at most 100 characters. Nothing was changed."
+        "That is too long. Please write 100 characters at most. Nothing was changed."
     )
     await nour.says("-")
     assert nour.last_message == KEPT.format(**SESSION, area="lips, lower", product="not on record")

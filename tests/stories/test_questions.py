@@ -231,7 +231,7 @@ async def test_words_reach_the_patient_alone_or_nobody(clinic: Clinic) -> None:
     await nour.taps("Answer")
     await nour.says("x" * 3001)
     assert nour.last_message == (
-        "That is too long for one message. Please write 3000 characters at most."
+        "That is too long. Please write 3000 characters at most. Nothing was changed."
     )
     ana.news()
     # What was asked for stays asked for.
