@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.logs import Outages
 from bot.services import (
@@ -28,7 +29,7 @@ from bot.services import (
 )
 from bot.services.deps import Deps
 from bot.storage.database import Priority
-from bot.storage.queries import alerts, falling_due, vitals
+from bot.storage.queries import alerts, falling_due, photos, vitals
 from bot.storage.queries import limit_ends as ending
 from bot.storage.queries import questions as asked
 from bot.storage.queries import unanswered as awaited
@@ -45,30 +46,32 @@ _WAKE = "wake"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A function that looks at what is due now; it may run at any time and as often as it likes."""
+    """A function that does what is due now; it may run at any time and as often as it likes."""
 
     name: str
+    # What it would work on now, nothing in most rounds: all jobs are asked in one short look.
+    waits: Callable[[AsyncSession, datetime], Awaitable[object]]
     run: Callable[[Deps, datetime], Awaitable[int]]
     # What follows a report of danger waits for nobody.
     while_held: bool = False
 
 
 JOBS: Sequence[Job] = (
-    Job("follow_alerts", following.follow, while_held=True),
+    Job("follow_alerts", following.waits, following.follow, while_held=True),
     # Whoever follows goes by the hours that it finds.
-    Job("zone_data", zone_data.look),
-    Job("join_without_zone", housekeeping.join_without_zone),
-    Job("mark_missed", housekeeping.mark_missed),
-    Job("dispatch_due", dispatch.dispatch_due),
-    Job("look_for_answers", unanswered.look),
-    Job("follow_questions", questions.follow),
-    Job("tell_limits", limit_ends.tell),
-    Job("hand_over_unsent", unsent.hand_over),
-    Job("send_digest", digest.send),
-    Job("tell_outages", outages.tell),
+    Job("zone_data", zone_data.waits, zone_data.look),
+    Job("join_without_zone", housekeeping.zone_waits, housekeeping.join_without_zone),
+    Job("mark_missed", housekeeping.visit_waits, housekeeping.mark_missed),
+    Job("dispatch_due", dispatch.waits, dispatch.dispatch_due),
+    Job("look_for_answers", awaited.due, unanswered.look),
+    Job("follow_questions", asked.due, questions.follow),
+    Job("tell_limits", ending.due_patients, limit_ends.tell),
+    Job("hand_over_unsent", unsent.waits, unsent.hand_over),
+    Job("send_digest", digest.waits, digest.send),
+    Job("tell_outages", outages.waits, outages.tell),
     # Erased is erased, also of a database that an operator still looks at.
-    Job("finish_erasing", erasing.finish, while_held=True),
-    Job("delete_photos", photo_keeping.delete_over),
+    Job("finish_erasing", erasing.waits, erasing.finish, while_held=True),
+    Job("delete_photos", photos.over, photo_keeping.delete_over),
 )
 
 
@@ -126,7 +129,10 @@ class Alarm:
 
     async def _tick(self) -> None:
         now = self._deps.clock.now()
-        for job in await self._wanted():
+        left = list(self._jobs)
+        # Asked anew after each that worked: it may have given the later ones something to do.
+        while (job := await self._first_to_work(left, now)) is not None:
+            del left[: left.index(job) + 1]
             try:
                 await job.run(self._deps, now)
             except Exception as error:
@@ -144,17 +150,32 @@ class Alarm:
         except Exception as error:
             self._outages.failed("the tick could not be noted", error, "tick_failed")
 
-    async def _wanted(self) -> Sequence[Job]:
-        """Return the jobs; few while sending is held: nothing may expire or be decided unseen."""
+    async def _first_to_work(self, jobs: Sequence[Job], now: datetime) -> Job | None:
+        """Return the first job with something to do; few may while sending is held.
+
+        Nothing may expire or be decided unseen then.
+        """
         try:
             async with self._deps.database.read() as session:
                 held = await holding.held(session)
+                for job in jobs:
+                    if (job.while_held or not held) and await self._has_work(job, session, now):
+                        return job
             self._outages.over("job_failed")
         except Exception as error:
             # What cannot be asked may be held.
             self._outages.failed("whether sending is held is unknown", error, "job_failed")
-            return ()
-        return [job for job in self._jobs if job.while_held] if held else self._jobs
+        return None
+
+    async def _has_work(self, job: Job, session: AsyncSession, now: datetime) -> bool:
+        try:
+            waits = bool(await job.waits(session, now))
+        except Exception:
+            # It fails by itself, under its own name.
+            return True
+        if not waits:
+            self._outages.over("job_failed", job.name)
+        return waits
 
     async def _arm(self) -> None:
         """Let the scheduler ring the bell at the next due time, or in half a minute."""

@@ -29,6 +29,11 @@ _CHANGES = frozenset({("reports", "something_changed"), ("signs", "new_medicine_
 Waiting = Mapping[str, Sequence[int]]
 
 
+async def waits(session: AsyncSession, now: datetime) -> bool:
+    """Say whether it is the morning of a clinic that had no digest today."""
+    return any(_is_due(clinic, now) for clinic in await people.clinics(session))
+
+
 async def send(deps: Deps, now: datetime) -> int:
     """Queue the digest of each clinic whose morning it is; return how many messages that were.
 

@@ -45,12 +45,15 @@ _COURTESY = frozenset({Kind.PHOTO, Kind.BOOK, Kind.MAINT})
 _BOOKING = frozenset({Kind.BOOK})
 
 
+async def waits(session: AsyncSession, now: datetime) -> bool:
+    """Say whether a reminder is due or over, a pause has ended, or late messages have piled up."""
+    return await falling_due.anything_to_do(session, now) or bool(
+        await falling_due.patients_piled_up(session, now - schedule.LATE)
+    )
+
+
 async def dispatch_due(deps: Deps, now: datetime) -> int:
     """Expire what is too late and queue what is due; return how many messages were queued."""
-    async with deps.database.read() as session:
-        waits = await falling_due.anything_to_do(session, now)
-        if not waits and not await falling_due.patients_piled_up(session, now - schedule.LATE):
-            return 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.pause_ended(session, now):
             await alone(session, _JOB, partial(_end_pause, session, patient, now))

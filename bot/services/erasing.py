@@ -155,6 +155,11 @@ async def look_again(deps: Deps) -> None:
     log.warning("erased again after a restore", extra={"action": "erased_again", "count": count})
 
 
+async def waits(session: AsyncSession, _now: datetime) -> bool:
+    """Say whether an erasure has not been finished outside the database."""
+    return bool(await erasing.marks(session, _MARK))
+
+
 async def finish(deps: Deps, _now: datetime) -> int:
     """Do what an erasure needs outside the database; a kill in between leaves it to the next time.
 

@@ -26,14 +26,16 @@ ZONE_WAIT = timedelta(minutes=10)
 UNRECORDED = timedelta(hours=24)
 
 
+async def visit_waits(session: AsyncSession, now: datetime) -> bool:
+    """Say whether a booked visit was not recorded for a day."""
+    return bool(await plans.overdue_visits(session, now - UNRECORDED))
+
+
 async def mark_missed(deps: Deps, now: datetime) -> int:
     """Take booked visits that nobody recorded for a day as missed, and ask the practitioner.
 
     Booking and late checks then come back. Returns how many there were.
     """
-    async with deps.database.read() as session:
-        if not await plans.overdue_visits(session, now - UNRECORDED):
-            return 0
     async with deps.database.write(Priority.PLAN) as session:
         missed = 0
         for visit in await plans.overdue_visits(session, now - UNRECORDED):
@@ -74,14 +76,16 @@ async def _miss(session: AsyncSession, visit: Visit, now: datetime) -> int:
     return 1
 
 
+async def zone_waits(session: AsyncSession, now: datetime) -> bool:
+    """Say whether anybody agreed and was confirmed but did not tell a time zone."""
+    return bool(await people.waiting_for_zone(session, now - ZONE_WAIT))
+
+
 async def join_without_zone(deps: Deps, now: datetime) -> int:
     """Begin the plans of those who agreed and were confirmed but did not tell their time zone.
 
     They get the clinic's zone, which is where they just were. Returns how many began.
     """
-    async with deps.database.read() as session:
-        if not await people.waiting_for_zone(session, now - ZONE_WAIT):
-            return 0
     began = 0
     async with deps.database.write(Priority.PLAN) as session:
         for patient in await people.waiting_for_zone(session, now - ZONE_WAIT):

@@ -59,14 +59,16 @@ async def in_touch(session: AsyncSession, now: datetime, *, again: bool) -> None
     await vitals.put_instant(session, LAST_POLL_OK, now)
 
 
+async def waits(session: AsyncSession, _now: datetime) -> bool:
+    """Say whether anybody is to be told of an outage."""
+    return bool(await _waiting(session))
+
+
 async def tell(deps: Deps, now: datetime) -> int:
     """Tell team and active patients of each long outage, once; return how many patients were told.
 
     Each batch and how far it came are one commit.
     """
-    async with deps.database.read() as session:
-        if not await _waiting(session):
-            return 0
     told, more = 0, True
     while more:
         async with deps.database.write(Priority.PLAN) as session:

@@ -249,9 +249,6 @@ class Keeper:
 
 async def delete_over(deps: Deps, now: datetime) -> int:
     """Delete the photos whose time is over; return how many there were."""
-    async with deps.database.read() as session:
-        if not await queries.over(session, now):
-            return 0
     async with deps.database.write(Priority.PLAN) as session:
         refs = await queries.over(session, now)
         await queries.end(session, refs)

@@ -39,14 +39,16 @@ class _List:
     first: list[Reminder] = field(default_factory=list)
 
 
+async def waits(session: AsyncSession, _now: datetime) -> bool:
+    """Say whether a step that was not sent has not been handed over yet."""
+    return await not_sent.anything_unlisted(session)
+
+
 async def hand_over(deps: Deps, now: datetime) -> int:
     """Tell practitioners what was not sent to their patients; return to how many steps that came.
 
     Each is told in one message. Who has one waiting gets the rest with the next.
     """
-    async with deps.database.read() as session:
-        if not await not_sent.anything_unlisted(session):
-            return 0
     count = 0
     async with deps.database.write(Priority.PLAN) as session:
         await not_sent.list_unseen(session, now)

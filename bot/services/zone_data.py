@@ -31,11 +31,16 @@ async def look_again(deps: Deps) -> None:
         await vitals.forget(session, (_LOOKED,))
 
 
+async def waits(session: AsyncSession, now: datetime) -> bool:
+    """Say whether the zones' data were not looked at for a day."""
+    looked = await vitals.get_instant(session, _LOOKED)
+    return looked is None or not timedelta() <= now - looked < _EVERY
+
+
 async def look(deps: Deps, now: datetime) -> int:
     """Once a day, plan anew for everybody whose zone's data have changed; return steps moved."""
     async with deps.database.read() as session:
-        looked = await vitals.get_instant(session, _LOOKED)
-        if looked is not None and timedelta() <= now - looked < _EVERY:
+        if not await waits(session, now):
             return 0
         names = await people.zones(session)
         known: dict[str, str] = json.loads(await vitals.get(session, _KNOWN) or "{}")
