@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import ColumnElement
 
 from bot.logs import Outages
 from bot.services import (
@@ -29,7 +29,7 @@ from bot.services import (
 )
 from bot.services.deps import Deps
 from bot.storage.database import Priority
-from bot.storage.queries import alerts, falling_due, photos, vitals
+from bot.storage.queries import alerts, looks, not_sent, vitals
 from bot.storage.queries import limit_ends as ending
 from bot.storage.queries import questions as asked
 from bot.storage.queries import unanswered as awaited
@@ -49,29 +49,29 @@ class Job:
     """A function that does what is due now; it may run at any time and as often as it likes."""
 
     name: str
-    # What it would work on now, nothing in most rounds: all jobs are asked in one short look.
-    waits: Callable[[AsyncSession, datetime], Awaitable[object]]
+    # Whether it has something to do now, which it has in few rounds: one statement asks for all.
+    waits: Callable[[datetime], ColumnElement[bool]]
     run: Callable[[Deps, datetime], Awaitable[int]]
     # What follows a report of danger waits for nobody.
     while_held: bool = False
 
 
 JOBS: Sequence[Job] = (
-    Job("follow_alerts", following.waits, following.follow, while_held=True),
+    Job("follow_alerts", alerts.anything_due, following.follow, while_held=True),
     # Whoever follows goes by the hours that it finds.
     Job("zone_data", zone_data.waits, zone_data.look),
     Job("join_without_zone", housekeeping.zone_waits, housekeeping.join_without_zone),
     Job("mark_missed", housekeeping.visit_waits, housekeeping.mark_missed),
     Job("dispatch_due", dispatch.waits, dispatch.dispatch_due),
-    Job("look_for_answers", awaited.due, unanswered.look),
-    Job("follow_questions", asked.due, questions.follow),
-    Job("tell_limits", ending.due_patients, limit_ends.tell),
-    Job("hand_over_unsent", unsent.waits, unsent.hand_over),
+    Job("look_for_answers", awaited.anything_due, unanswered.look),
+    Job("follow_questions", asked.anything_due, questions.follow),
+    Job("tell_limits", ending.anything_due, limit_ends.tell),
+    Job("hand_over_unsent", lambda _now: not_sent.anything_unlisted(), unsent.hand_over),
     Job("send_digest", digest.waits, digest.send),
     Job("tell_outages", outages.waits, outages.tell),
     # Erased is erased, also of a database that an operator still looks at.
     Job("finish_erasing", erasing.waits, erasing.finish, while_held=True),
-    Job("delete_photos", photos.over, photo_keeping.delete_over),
+    Job("delete_photos", photo_keeping.waits, photo_keeping.delete_over),
 )
 
 
@@ -158,24 +158,25 @@ class Alarm:
         try:
             async with self._deps.database.read() as session:
                 held = await holding.held(session)
-                for job in jobs:
-                    if (job.while_held or not held) and await self._has_work(job, session, now):
-                        return job
-            self._outages.over("job_failed")
         except Exception as error:
             # What cannot be asked may be held.
             self._outages.failed("whether sending is held is unknown", error, "job_failed")
-        return None
-
-    async def _has_work(self, job: Job, session: AsyncSession, now: datetime) -> bool:
+            return None
+        self._outages.over("job_failed")
+        jobs = [job for job in jobs if job.while_held or not held]
+        if not jobs:
+            return None
         try:
-            waits = bool(await job.waits(session, now))
+            async with self._deps.database.read() as session:
+                waits = await looks.true(session, [job.waits(now) for job in jobs])
         except Exception:
-            # It fails by itself, under its own name.
-            return True
-        if not waits:
+            # Each is asked by itself: what is broken for one must not stop the others.
+            return jobs[0]
+        for job, has_work in zip(jobs, waits, strict=True):
+            if has_work:
+                return job
             self._outages.over("job_failed", job.name)
-        return waits
+        return None
 
     async def _arm(self) -> None:
         """Let the scheduler ring the bell at the next due time, or in half a minute."""
@@ -183,14 +184,7 @@ class Alarm:
         due_at: datetime | None = None
         try:
             async with self._deps.database.read() as session:
-                due = [
-                    await falling_due.next_due_at(session, now),
-                    await alerts.next_due_at(session, now),
-                    await awaited.next_look_at(session, now),
-                    await asked.next_due_at(session, now),
-                    await ending.next_look_at(session, now),
-                ]
-                due_at = min((at for at in due if at is not None), default=None)
+                due_at = await looks.next_at(session, now)
             self._outages.over("arm_failed")
         except Exception as error:
             self._outages.failed("the next due time is unknown", error, "arm_failed")

@@ -25,17 +25,7 @@ from bot.outgoing.pace import CHAT_BURST
 from bot.services import digest
 from bot.services.housekeeping import UNRECORDED
 from bot.settings import Settings
-from bot.storage.queries import (
-    alerts,
-    falling_due,
-    inbox,
-    limit_ends,
-    outbox,
-    people,
-    plans,
-    questions,
-    unanswered,
-)
+from bot.storage.queries import inbox, looks, outbox, people, plans
 from bot.storage.tables import Clinic
 from bot.watch import LOOK_S
 
@@ -113,12 +103,8 @@ class Rehearsal:
         now = self.clock.now()
         async with self.app.deps.database.read() as session:
             found = [
-                await falling_due.next_due_at(session, now),
+                await looks.next_at(session, now),
                 await outbox.next_due_at(session, now),
-                await alerts.next_due_at(session, now),
-                await unanswered.next_look_at(session, now),
-                await questions.next_due_at(session, now),
-                await limit_ends.next_look_at(session, now),
                 await people.next_pause_end(session, now, now + _YEAR),
             ]
             owner = await people.the_clinic(session)

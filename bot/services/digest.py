@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import ColumnElement
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.states import Lane
@@ -24,14 +25,16 @@ from bot.storage.tables import Alert, Clinic, Practitioner
 AT = time(8, 30)
 # Whoever was not told by then has long begun the day; Today shows the same at any time.
 UNTIL = time(12, 0)
+# No clock is further ahead of UTC.
+_AHEAD = timedelta(hours=14)
 _CHANGES = frozenset({("reports", "something_changed"), ("signs", "new_medicine_ill_pregnant")})
 # Patients by what there is to do for them; one stands there once for each thing.
 Waiting = Mapping[str, Sequence[int]]
 
 
-async def waits(session: AsyncSession, now: datetime) -> bool:
-    """Say whether it is the morning of a clinic that had no digest today."""
-    return any(_is_due(clinic, now) for clinic in await people.clinics(session))
+def waits(now: datetime) -> ColumnElement[bool]:
+    """Whether a clinic may have had no digest today; its own clock says whether it is due."""
+    return people.any_digest_before((now + _AHEAD).date())
 
 
 async def send(deps: Deps, now: datetime) -> int:

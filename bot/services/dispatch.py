@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -45,11 +46,9 @@ _COURTESY = frozenset({Kind.PHOTO, Kind.BOOK, Kind.MAINT})
 _BOOKING = frozenset({Kind.BOOK})
 
 
-async def waits(session: AsyncSession, now: datetime) -> bool:
-    """Say whether a reminder is due or over, a pause has ended, or late messages have piled up."""
-    return await falling_due.anything_to_do(session, now) or bool(
-        await falling_due.patients_piled_up(session, now - schedule.LATE)
-    )
+def waits(now: datetime) -> ColumnElement[bool]:
+    """Whether a reminder is due or over, a pause has ended, or late messages have piled up."""
+    return falling_due.anything_to_do(now, now - schedule.LATE)
 
 
 async def dispatch_due(deps: Deps, now: datetime) -> int:

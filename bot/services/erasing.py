@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import ColumnElement
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.states import Lane, PatientState, Reason, ReminderState
@@ -155,9 +156,9 @@ async def look_again(deps: Deps) -> None:
     log.warning("erased again after a restore", extra={"action": "erased_again", "count": count})
 
 
-async def waits(session: AsyncSession, _now: datetime) -> bool:
-    """Say whether an erasure has not been finished outside the database."""
-    return bool(await erasing.marks(session, _MARK))
+def waits(_now: datetime) -> ColumnElement[bool]:
+    """Whether an erasure has not been finished outside the database."""
+    return vitals.any_under(_MARK)
 
 
 async def finish(deps: Deps, _now: datetime) -> int:

@@ -26,14 +26,6 @@ from bot.storage.tables import Alert, Patient
 log = logging.getLogger(__name__)
 
 
-async def waits(session: AsyncSession, now: datetime) -> bool:
-    """Say whether anything is due on an alert or on a report that stopped half-way."""
-    return bool(
-        await alerts.due(session, now, since=None)
-        or await alerts.reports_due(session, now, since=None)
-    )
-
-
 async def follow(deps: Deps, now: datetime) -> int:
     """Do what is due on alerts and on reports that stopped half-way; return how much that was.
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import ColumnElement
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.states import VisitState
@@ -26,9 +27,9 @@ ZONE_WAIT = timedelta(minutes=10)
 UNRECORDED = timedelta(hours=24)
 
 
-async def visit_waits(session: AsyncSession, now: datetime) -> bool:
-    """Say whether a booked visit was not recorded for a day."""
-    return bool(await plans.overdue_visits(session, now - UNRECORDED))
+def visit_waits(now: datetime) -> ColumnElement[bool]:
+    """Whether a booked visit was not recorded for a day."""
+    return plans.any_visit_overdue(now - UNRECORDED)
 
 
 async def mark_missed(deps: Deps, now: datetime) -> int:
@@ -76,9 +77,9 @@ async def _miss(session: AsyncSession, visit: Visit, now: datetime) -> int:
     return 1
 
 
-async def zone_waits(session: AsyncSession, now: datetime) -> bool:
-    """Say whether anybody agreed and was confirmed but did not tell a time zone."""
-    return bool(await people.waiting_for_zone(session, now - ZONE_WAIT))
+def zone_waits(now: datetime) -> ColumnElement[bool]:
+    """Whether anybody agreed and was confirmed but did not tell a time zone."""
+    return people.anybody_without_zone(now - ZONE_WAIT)
 
 
 async def join_without_zone(deps: Deps, now: datetime) -> int:

@@ -2,9 +2,11 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import ColumnElement
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.states import Lane
@@ -59,9 +61,9 @@ async def in_touch(session: AsyncSession, now: datetime, *, again: bool) -> None
     await vitals.put_instant(session, LAST_POLL_OK, now)
 
 
-async def waits(session: AsyncSession, _now: datetime) -> bool:
-    """Say whether anybody is to be told of an outage."""
-    return bool(await _waiting(session))
+def waits(_now: datetime) -> ColumnElement[bool]:
+    """Whether anybody is to be told of an outage."""
+    return vitals.any_under(_TELL)
 
 
 async def tell(deps: Deps, now: datetime) -> int:
@@ -83,10 +85,19 @@ async def _waiting(session: AsyncSession) -> list[dict[str, str | int | None]]:
     return found
 
 
+async def _keep(session: AsyncSession, waiting: Sequence[dict[str, str | int | None]]) -> None:
+    # While the row is there, the job is called in every round.
+    if waiting:
+        await vitals.put(session, _TELL, json.dumps(waiting))
+    else:
+        await vitals.forget(session, [_TELL])
+
+
 async def _tell_some(session: AsyncSession, now: datetime) -> tuple[int, bool]:
     """Tell the next few of the oldest outage; say whether anybody is left to be told."""
     waiting = await _waiting(session)
     if not waiting:
+        await _keep(session, [])
         return 0, False
     outage = waiting[0]
     since = datetime.fromisoformat(str(outage["from"]))
@@ -94,7 +105,7 @@ async def _tell_some(session: AsyncSession, now: datetime) -> tuple[int, bool]:
     restored = bool(outage.get("restored"))
     if until - now > _NOTABLE:
         # The clock was ahead when it was noted, and was set right: it never was.
-        await vitals.put(session, _TELL, json.dumps(waiting[1:]))
+        await _keep(session, waiting[1:])
         return 0, len(waiting) > 1
     if outage["told"] is None:
         await _tell_team(session, since, until, now, restored=restored)
@@ -110,7 +121,7 @@ async def _tell_some(session: AsyncSession, now: datetime) -> tuple[int, bool]:
         outage["told"] = patient.id
     if len(patients) < _BATCH:
         waiting.pop(0)
-    await vitals.put(session, _TELL, json.dumps(waiting))
+    await _keep(session, waiting)
     return told, bool(waiting)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeVar
 
+from sqlalchemy import ColumnElement
 from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 
@@ -33,6 +34,8 @@ ALBUM_WAIT = timedelta(seconds=2)
 # A question left open so long was answered: what waits for it is let go.
 UNANSWERED = timedelta(days=7)
 MOST_ATTEMPTS = 3
+# No clinic keeps photos for less.
+_SHORTEST_KEEPING = timedelta(days=1)
 _LOOK_S = 30.0
 _REST_S = 30.0
 _TIDY_S = 3600.0
@@ -247,8 +250,16 @@ class Keeper:
         files.clear_unfinished()
 
 
+def waits(now: datetime) -> ColumnElement[bool]:
+    """Whether a photo is kept for so long that its clinic may want it deleted."""
+    return queries.any_kept_since(now - _SHORTEST_KEEPING)
+
+
 async def delete_over(deps: Deps, now: datetime) -> int:
     """Delete the photos whose time is over; return how many there were."""
+    async with deps.database.read() as session:
+        if not await queries.over(session, now):
+            return 0
     async with deps.database.write(Priority.PLAN) as session:
         refs = await queries.over(session, now)
         await queries.end(session, refs)

@@ -39,11 +39,6 @@ class _List:
     first: list[Reminder] = field(default_factory=list)
 
 
-async def waits(session: AsyncSession, _now: datetime) -> bool:
-    """Say whether a step that was not sent has not been handed over yet."""
-    return await not_sent.anything_unlisted(session)
-
-
 async def hand_over(deps: Deps, now: datetime) -> int:
     """Tell practitioners what was not sent to their patients; return to how many steps that came.
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sqlalchemy import ColumnElement, not_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.times import fingerprint
@@ -31,16 +32,16 @@ async def look_again(deps: Deps) -> None:
         await vitals.forget(session, (_LOOKED,))
 
 
-async def waits(session: AsyncSession, now: datetime) -> bool:
-    """Say whether the zones' data were not looked at for a day."""
-    looked = await vitals.get_instant(session, _LOOKED)
-    return looked is None or not timedelta() <= now - looked < _EVERY
+def waits(now: datetime) -> ColumnElement[bool]:
+    """Whether the zones' data were not looked at for a day."""
+    return not_(vitals.noted_within(_LOOKED, now - _EVERY, now))
 
 
 async def look(deps: Deps, now: datetime) -> int:
     """Once a day, plan anew for everybody whose zone's data have changed; return steps moved."""
     async with deps.database.read() as session:
-        if not await waits(session, now):
+        looked = await vitals.get_instant(session, _LOOKED)
+        if looked is not None and timedelta() <= now - looked < _EVERY:
             return 0
         names = await people.zones(session)
         known: dict[str, str] = json.loads(await vitals.get(session, _KNOWN) or "{}")

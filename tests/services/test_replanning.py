@@ -45,7 +45,7 @@ from bot.settings import Settings
 from bot.storage import database, schema
 from bot.storage.database import Database
 from bot.storage.photos import PhotoFiles
-from bot.storage.queries import falling_due, outbox, vitals
+from bot.storage.queries import looks, outbox, vitals
 from bot.storage.tables import Patient, Practitioner, Reminder, Visit
 from bot.storage.vault import Vault
 from tests.postgres import PostgresServer
@@ -143,7 +143,7 @@ class Desk:
             now = self.clock.now()
             async with self.deps.database.read() as session:
                 found = [
-                    await falling_due.next_due_at(session, now),
+                    await looks.next_at(session, now),
                     await outbox.next_due_at(session, now),
                     target,
                 ]

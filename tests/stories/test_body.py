@@ -29,9 +29,9 @@ async def answers_better(actor: Actor, answer: str = NONE) -> None:
     await actor.taps("Better")
 
 
-async def test_an_ordinary_course_from_day_0_to_upkeep(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.enroll(ana, treatment=BODY)
+async def test_an_ordinary_course_from_day_0_to_upkeep(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana, treatment=BODY)
     card, warning = ana.person.received[-2:]
     assert card.text.startswith(
         "Lumen: your care card.\n"
@@ -51,7 +51,7 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(both: Clinic) -> None:
     assert warning.silent
     assert warning.text.startswith("Lumen: when to get help.")
 
-    # Soaking is one limit, heat another; a question about a bath is answered with both.
+    # Soaking is one limit, heat another; a question about a bath is answered with clinic.
     await ana.says("Can I take a bath?")
     assert ana.last_message.startswith("No hot baths or hot showers until Fri 13 March, 18:00.")
     assert "No soaking in a bath until Wed 11 March, 14:30." in ana.last_message
@@ -60,7 +60,7 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(both: Clinic) -> None:
     await ana.says("when can I sunbathe again?")
     assert ana.last_message.startswith("No sun on the area until Tue 24 March, 10:00.")
 
-    await both.tick("2026-03-11 10:00")
+    await clinic.tick("2026-03-11 10:00")
     assert ana.last_message == (
         "Lumen: day 1 check.\nDo you have any of these now?\n"
         "- strong pain, or pain that grows\n"
@@ -73,7 +73,7 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(both: Clinic) -> None:
     await answers_better(ana)
     assert "Swelling and sore skin are common in the first week." in ana.last_message
 
-    await both.tick("2026-03-13 18:00")
+    await clinic.tick("2026-03-13 18:00")
     assert ana.last_message == (
         "Lumen: your day 3 limits.\nThese are over if the skin is calm:\n"
         "- gym or hard exercise\n- hot baths or hot showers\n- tight clothes\n"
@@ -84,7 +84,7 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(both: Clinic) -> None:
     assert ana.buttons == ["Yes, it is calm", "Not yet", "Ask the clinic"]
     await ana.taps("Yes, it is calm")
 
-    await both.tick("2026-03-17 10:00")
+    await clinic.tick("2026-03-17 10:00")
     assert ana.last_message == (
         "Lumen: your day 7 limits.\nThese are over if the skin is calm:\n"
         "- sauna, steam room or hot tub\n- pool or sea\n"
@@ -97,7 +97,7 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(both: Clinic) -> None:
 
     # There is no check on day 14, and swelling is no longer expected by then.
     heard = len(ana.heard)
-    await both.tick("2026-03-24 12:00")
+    await clinic.tick("2026-03-24 12:00")
     (over,) = ana.heard[heard:]
     assert over.startswith("Lumen: limits that have ended.\n")
     nour.news()
@@ -110,32 +110,32 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(both: Clinic) -> None:
     await nour.taps("Close: how did it end")
     await nour.taps("Spoke by phone")
 
-    await both.tick("2026-04-07 11:00")
+    await clinic.tick("2026-04-07 11:00")
     assert ana.last_message == (
         "Lumen: a 4-week check.\nPlease feel the area with a clean hand. Rarely, a problem starts "
         "weeks later.\nIs there a new lump, or a sore, red or hot spot?\n"
         "After your answer, you can send a photo too."
     )
     await ana.taps("No")
-    await both.tick("2026-05-05 11:00")
+    await clinic.tick("2026-05-05 11:00")
     assert ana.last_message == (
         "Lumen: an 8-week check.\nA problem can still start now, but this is rare.\n"
         "Please feel the area once more. Is there a new lump, or a sore, red or hot spot?"
     )
     await ana.taps("No")
-    await both.tick("2026-06-02 11:00")
+    await clinic.tick("2026-06-02 11:00")
     assert ana.last_message.startswith("Lumen: it is 3 months since your last visit.")
     await ana.taps("No lump, not now")
-    await both.tick("2026-08-25 11:00")
+    await clinic.tick("2026-08-25 11:00")
     assert ana.last_message.startswith("Lumen: it is 6 months since your last visit.")
 
-    sent = await both.rows("SELECT step FROM v_reminder WHERE state = 'sent' ORDER BY due_at")
+    sent = await clinic.rows("SELECT step FROM v_reminder WHERE state = 'sent' ORDER BY due_at")
     assert [row["step"] for row in sent] == [
         *("card", "d1", "d3", "d7", "d28", "d56", "maint", "maint-2")
     ]
-    assert await both.history("d14") == []
+    assert await clinic.history("d14") == []
     reassures_nobody(ana, nour)
-    await both.check_ledger()
+    await clinic.check_ledger()
 
 
 async def test_a_fat_dissolving_course_has_a_second_check_and_longer_days(clinic: Clinic) -> None:

@@ -20,14 +20,14 @@ async def add(clinic: Clinic, when: str = "") -> None:
     await nour.taps("Add this treatment")
 
 
-async def test_a_treatment_is_added_without_a_new_link(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.enroll(ana)
-    await both.tick("2026-03-11 08:00")
-    before = await both.rows("SELECT * FROM v_consent")
+async def test_a_treatment_is_added_without_a_new_link(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 08:00")
+    before = await clinic.rows("SELECT * FROM v_consent")
     ana.news()
 
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     await nour.taps("Add a treatment")
     assert nour.last_message == "Ana: which treatment?"
     # What runs already is not offered.
@@ -58,16 +58,16 @@ async def test_a_treatment_is_added_without_a_new_link(both: Clinic) -> None:
     )
     assert list(added.labels) == ["Area and product", "Undo", "Open the card"]
 
-    # She is asked nothing again, and gets one card with the limits of both.
-    assert await both.rows("SELECT * FROM v_consent") == before
-    assert len(await both.rows("SELECT * FROM invitation WHERE patient_id IS NOT NULL")) == 1
-    assert len(await both.rows("SELECT * FROM course")) == 2
+    # She is asked nothing again, and gets one card with the limits of clinic.
+    assert await clinic.rows("SELECT * FROM v_consent") == before
+    assert len(await clinic.rows("SELECT * FROM invitation WHERE patient_id IS NOT NULL")) == 1
+    assert len(await clinic.rows("SELECT * FROM course")) == 2
     card, warning = ana.news()
     assert "Until Thu 12 March, 08:00:\n- no touching, rubbing or pressing\n- no make-up" in card
     assert card.count("make-up") == 1
     assert "- no hot baths or hot showers" in card
     assert "when to get help" in warning
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     shown = nour.last_message
     assert "\n\nMesotherapy, face\nSessions: 1, the last on Tue 10 March, 14:30 (day 1)." in shown
     assert "\n\nDermal filler\nSessions: 1, the last on Wed 11 March, 08:00 (day 0)." in shown
@@ -83,15 +83,15 @@ async def test_a_treatment_is_added_without_a_new_link(both: Clinic) -> None:
         "The plan follows what was on record before.\nAna (dermal filler) is told what holds now."
     )
     assert ana.last_message.startswith("Lumen: please ignore my last card.\nIt came by mistake.")
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     assert "Dermal filler" not in nour.last_message
     assert "Until Wed 11 March, 14:30:\n- no touching" in nour.last_message
     assert "strong cold" not in nour.last_message
-    assert await both.history("h3") == ["cancelled(course_stopped)"]
-    await add(both)
-    assert await both.history("h3") == ["cancelled(course_stopped)", "planned"]
+    assert await clinic.history("h3") == ["cancelled(course_stopped)"]
+    await add(clinic)
+    assert await clinic.history("h3") == ["cancelled(course_stopped)", "planned"]
     reassures_nobody(ana, nour)
-    await both.check_ledger()
+    await clinic.check_ledger()
 
 
 async def test_a_variant_is_asked_for_and_who_has_everything_is_offered_nothing(

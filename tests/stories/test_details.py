@@ -19,8 +19,8 @@ It stands on the card and in the note for a doctor. To correct it, tap Area and 
 SESSION = {"patient": "Ana", "at": "Tue 10 March, 14:30"}
 
 
-async def test_area_and_product_are_typed_shown_and_corrected(both: Clinic) -> None:
-    clinic, nour, ana = both, both.nour, both.ana
+async def test_area_and_product_are_typed_shown_and_corrected(clinic: Clinic) -> None:
+    clinic, nour, ana = clinic, clinic.nour, clinic.ana
     await clinic.enroll(ana)
     await card_of(clinic, "Ana")
     assert "Area: " not in nour.last_message

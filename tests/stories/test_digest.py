@@ -22,32 +22,32 @@ async def answers(patient: Actor) -> None:
     await patient.taps("Better")
 
 
-async def test_it_says_at_half_past_eight_what_waits(both: Clinic) -> None:
-    nour, ana, ben = both.nour, both.ana, both.ben
-    cleo = both.someone("Cleo")
-    await both.digests(wanted=True)
-    await both.enroll(ana)
-    await both.enroll(ben, "Ben")
-    await both.enroll(cleo, "Cleo")
-    await book(both, "Ben", "13.03. 15:00")
-    await book(both, "Cleo", "11.03. 9:00")
+async def test_it_says_at_half_past_eight_what_waits(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    cleo = clinic.someone("Cleo")
+    await clinic.digests(wanted=True)
+    await clinic.enroll(ana)
+    await clinic.enroll(ben, "Ben")
+    await clinic.enroll(cleo, "Cleo")
+    await book(clinic, "Ben", "13.03. 15:00")
+    await book(clinic, "Cleo", "11.03. 9:00")
     nour.news()
-    await both.tick("2026-03-11 08:29")
+    await clinic.tick("2026-03-11 08:29")
     assert digests(*nour.news()) == []
-    await both.tick("2026-03-11 08:30")
+    await clinic.tick("2026-03-11 08:30")
     assert nour.news() == ["Good morning. Today, Wed 11 March:\nVisits: 1\nTo book: 1"]
     assert nour.buttons == ["Open today"]
     await nour.taps("Open today")
     assert nour.last_message.startswith("Today, Wed 11 March\n\nVisits\n- 09:00 Cleo, booked\n")
 
     # Ana says nothing, Ben has a change before his visit, Cleo has a rash.
-    await both.tick("2026-03-11 10:00")
+    await clinic.tick("2026-03-11 10:00")
     await answers(ben)
     await cleo.reports("Something milder", "Rash or hives", "Done")
-    await both.tick("2026-03-11 18:00")
+    await clinic.tick("2026-03-11 18:00")
     await ben.taps("Something changed")
     await nour.taps("I am on it", nour.find("Reported: a rash or hives"))
-    await both.tick("2026-03-12 08:30")
+    await clinic.tick("2026-03-12 08:30")
     (told,) = digests(*nour.news())
     # Who took a report has not closed it: it stands in every digest until then.
     assert told == (
@@ -57,9 +57,9 @@ async def test_it_says_at_half_past_eight_what_waits(both: Clinic) -> None:
     await nour.taps("I phoned", nour.find("has not answered a safety check"))
     await nour.taps("Close: how did it end", nour.find("You are on it."))
     await nour.taps("Spoke by phone")
-    await both.tick("2026-03-12 23:00")
+    await clinic.tick("2026-03-12 23:00")
     assert digests(*nour.news()) == []
-    await both.check_ledger()
+    await clinic.check_ledger()
 
 
 async def test_with_nothing_in_it_none_comes_on_that_morning(clinic: Clinic) -> None:
@@ -111,22 +111,22 @@ async def while_held(clinic: Clinic, local: str) -> None:
         await holding.end(session)
 
 
-async def test_it_never_comes_twice_a_day_and_waits_while_sending_is_held(both: Clinic) -> None:
-    nour, deps = both.nour, both.rehearsal.app.deps
-    await both.digests(wanted=True)
-    await both.enroll(both.ana)
-    await while_held(both, "2026-03-11 09:00")
+async def test_it_never_comes_twice_a_day_and_waits_while_sending_is_held(clinic: Clinic) -> None:
+    nour, deps = clinic.nour, clinic.rehearsal.app.deps
+    await clinic.digests(wanted=True)
+    await clinic.enroll(clinic.ana)
+    await while_held(clinic, "2026-03-11 09:00")
     assert digests(*nour.heard) == []
-    await both.tick("2026-03-11 09:05")
+    await clinic.tick("2026-03-11 09:05")
     assert len(digests(*nour.heard)) == 1
     # The day stands in the commit that queued it: another process, or a clock set back, knows.
-    for moment in (both.now, both.now - timedelta(minutes=30), both.now - timedelta(days=1)):
+    for moment in (clinic.now, clinic.now - timedelta(minutes=30), clinic.now - timedelta(days=1)):
         assert await digest.send(deps, moment) == 0
-    await both.settle()
+    await clinic.settle()
     assert len(digests(*nour.heard)) == 1
     # After a morning that was held to its end there is none.
-    await while_held(both, "2026-03-12 12:00")
-    await both.tick("2026-03-12 18:00")
+    await while_held(clinic, "2026-03-12 12:00")
+    await clinic.tick("2026-03-12 18:00")
     assert len(digests(*nour.heard)) == 1
 
 

@@ -43,9 +43,9 @@ async def add_course(clinic: Clinic, treatment: str) -> None:
     await clinic.settle()
 
 
-async def test_a_filler_from_day_0_to_day_35(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.enroll(ana, treatment=FILLER)
+async def test_a_filler_from_day_0_to_day_35(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana, treatment=FILLER)
     card, warning = ana.person.received[-2:]
     assert card.text.startswith(
         "Lumen: your care card.\n"
@@ -74,9 +74,9 @@ async def test_a_filler_from_day_0_to_day_35(both: Clinic) -> None:
         card.text
     )
 
-    await both.tick("2026-03-10 17:29")
+    await clinic.tick("2026-03-10 17:29")
     assert ana.last_message == warning.text
-    await both.tick("2026-03-10 17:30")
+    await clinic.tick("2026-03-10 17:30")
     assert ana.last_message == (
         f"Lumen: first check.\nLook at the area in good light. Feel it with a clean hand.\n{SIGNS}"
     )
@@ -86,13 +86,13 @@ async def test_a_filler_from_day_0_to_day_35(both: Clinic) -> None:
     assert "Swelling is often strongest on days 1 and 2." in ana.last_message
     assert "Your next message comes on Wed 11 March." in ana.last_message
 
-    await both.tick("2026-03-11 09:00")
+    await clinic.tick("2026-03-11 09:00")
     assert ana.last_message == (
         f"Lumen: day 1 check.\n{SIGNS}\nYour 24-hour limits end on Wed 11 March, 14:30."
     )
     await ana.taps(NONE)
 
-    await both.tick("2026-03-13 10:00")
+    await clinic.tick("2026-03-13 10:00")
     assert ana.last_message == (
         f"Lumen: day 3 check.\n{SIGNS}\nIf you have none, these limits are over:\n"
         "- gym or hard exercise\n- trips away from the clinic"
@@ -100,7 +100,7 @@ async def test_a_filler_from_day_0_to_day_35(both: Clinic) -> None:
     assert ana.buttons == [NONE, ONE, UNSURE]
     await ana.taps(NONE)
 
-    await both.tick("2026-03-17 10:00")
+    await clinic.tick("2026-03-17 10:00")
     assert ana.last_message == (
         "Lumen: day 7 check.\nDo you have any of these now?\n"
         "- an area that is hot, sore or swollen\n- redness or swelling that spreads\n"
@@ -109,7 +109,7 @@ async def test_a_filler_from_day_0_to_day_35(both: Clinic) -> None:
     )
     await ana.taps(NONE)
 
-    await both.tick("2026-03-24 11:00")
+    await clinic.tick("2026-03-24 11:00")
     review = ana.person.last_message
     assert review.text == (
         "Lumen: day 14 review.\nThese limits are over:\n- facials or face massage\n"
@@ -128,17 +128,17 @@ async def test_a_filler_from_day_0_to_day_35(both: Clinic) -> None:
     assert len(nour.heard) > told
 
     # The clocks have gone forward meanwhile; eleven stays eleven.
-    await both.tick("2026-04-14 11:00")
+    await clinic.tick("2026-04-14 11:00")
     assert ana.last_message == (
         "Lumen: a 5-week check.\nRarely, a problem shows up weeks later. "
         "It can follow an illness, a vaccine or dental work.\n"
         "Do you have a new lump, or a sore, red, hot or swollen spot in the area?"
     )
 
-    sent = await both.rows("SELECT step FROM v_reminder WHERE state = 'sent' ORDER BY due_at")
+    sent = await clinic.rows("SELECT step FROM v_reminder WHERE state = 'sent' ORDER BY due_at")
     assert [row["step"] for row in sent] == ["card", "h3", "d1", "d3", "d7", "d14", "d35"]
     reassures_nobody(ana, nour)
-    await both.check_ledger()
+    await clinic.check_ledger()
 
 
 async def test_after_an_evening_session_the_first_check_is_at_half_past_eight(
@@ -196,11 +196,11 @@ async def test_a_filler_has_no_step_for_a_booked_visit(clinic: Clinic) -> None:
     await clinic.check_ledger()
 
 
-async def test_two_treatments_on_one_day_are_one_card_and_one_check(both: Clinic) -> None:
-    ana, nour = both.ana, both.nour
+async def test_two_treatments_on_one_day_are_one_card_and_one_check(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
     await nour.says(f"/enroll Ana {MESO}")
-    await add_course(both, FILLER)
-    await both.join(ana)
+    await add_course(clinic, FILLER)
+    await clinic.join(ana)
 
     # One card, the strictest limits once, what each treatment adds below; one warning card.
     (card,) = [each for each in ana.person.received if "your care card" in each.text]
@@ -222,12 +222,12 @@ async def test_two_treatments_on_one_day_are_one_card_and_one_check(both: Clinic
     (warning,) = [each for each in ana.person.received if "when to get help" in each.text]
     assert warning.text.splitlines()[2] == "- your sight changes all at once"
 
-    await both.tick("2026-03-10 17:30")
+    await clinic.tick("2026-03-10 17:30")
     assert ana.last_message.startswith("Lumen: first check.")
     await ana.taps(NONE)
     await ana.taps("Better")
     ana.news()
-    await both.tick("2026-03-11 12:00")
+    await clinic.tick("2026-03-11 12:00")
     (check,) = ana.news()
     assert check == (
         f"Lumen: day 1 check.\n{SIGNS}\nYour 24-hour limits end on Wed 11 March, 14:30.\n\n"
@@ -240,7 +240,7 @@ async def test_two_treatments_on_one_day_are_one_card_and_one_check(both: Clinic
     await ana.taps("Better")
     ana.news()
 
-    await both.tick("2026-03-13 12:00")
+    await clinic.tick("2026-03-13 12:00")
     (filler_day_3,) = ana.news()
     assert filler_day_3.startswith("Lumen: day 3 check.")
     # The gym waits for the other treatment.
@@ -248,11 +248,11 @@ async def test_two_treatments_on_one_day_are_one_card_and_one_check(both: Clinic
     await ana.taps(NONE)
     await ana.taps("Better")
     ana.news()
-    await both.tick("2026-03-13 18:00")
+    await clinic.tick("2026-03-13 18:00")
     (face_day_3,) = ana.news()
     assert "over if the skin is calm:\n- gym or hard exercise\n- hot baths" in face_day_3
 
-    await both.tick("2026-03-17 12:00")
+    await clinic.tick("2026-03-17 12:00")
     (day_7,) = ana.news()
     assert day_7.startswith("Lumen: day 7 check.")
     assert day_7.count("sauna, steam room or hot tub") == 1
@@ -261,12 +261,12 @@ async def test_two_treatments_on_one_day_are_one_card_and_one_check(both: Clinic
     assert "Wear sunscreen each day." in day_7
     assert ana.buttons == [NONE, ONE, UNSURE]
 
-    sent = await both.rows("SELECT message_id, step FROM v_reminder WHERE state = 'sent'")
+    sent = await clinic.rows("SELECT message_id, step FROM v_reminder WHERE state = 'sent'")
     assert Counter(row["step"] for row in sent) == {"card": 2, "d1": 2, "d3": 2, "d7": 2, "h3": 1}
     # The third days differ by their hour; whatever else falls together went together.
     assert len({row["message_id"] for row in sent}) == 6
     reassures_nobody(ana)
-    await both.check_ledger()
+    await clinic.check_ledger()
 
 
 async def test_a_filler_beside_a_session_three_of_another_course(clinic: Clinic) -> None:
@@ -332,11 +332,11 @@ async def test_who_joins_on_day_2_gets_the_limits_still_on_and_the_check_at_once
     await clinic.check_ledger()
 
 
-async def test_the_practitioner_sets_when_upkeep_is_offered(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.enroll(ana, treatment=FILLER)
-    assert (await both.reminders())["maint"]["due_at"] == "2026-09-06T09:00:00.000Z"
-    await card_of(both, "Ana")
+async def test_the_practitioner_sets_when_upkeep_is_offered(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana, treatment=FILLER)
+    assert (await clinic.reminders())["maint"]["due_at"] == "2026-09-06T09:00:00.000Z"
+    await card_of(clinic, "Ana")
     await nour.taps("Set the upkeep")
     asked = nour.person.last_message
     assert "send one from 120 to 540" in asked.text
@@ -348,17 +348,17 @@ async def test_the_practitioner_sets_when_upkeep_is_offered(both: Clinic) -> Non
     assert nour.last_message == (
         "Ana: upkeep is offered 300 days after a session, on Mon, 4 January 2027."
     )
-    reminders = await both.reminders()
+    reminders = await clinic.reminders()
     assert reminders["maint"]["due_at"] == "2027-01-04T10:00:00.000Z"
     assert reminders["maint"]["expires_at"] == "2027-03-05T10:00:00.000Z"
     assert reminders["d35"]["due_at"] == "2026-04-14T09:00:00.000Z"
     await nour.taps("120 days", asked)
-    assert (await both.reminders())["maint"]["due_at"] == "2026-07-08T09:00:00.000Z"
+    assert (await clinic.reminders())["maint"]["due_at"] == "2026-07-08T09:00:00.000Z"
     await nour.forges("1:upkeepin:nobody:200")
     assert nour.last_message.startswith("This button is out of date")
     # It is one course's; where upkeep has its fixed day there is no such button.
     await nour.says(f"/enroll Ben {MESO}")
-    await both.join(both.ben)
-    await card_of(both, "Ben")
+    await clinic.join(clinic.ben)
+    await card_of(clinic, "Ben")
     assert "Set the upkeep" not in nour.buttons
-    await both.check_ledger()
+    await clinic.check_ledger()

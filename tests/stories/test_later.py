@@ -22,8 +22,7 @@ async def asked_to_confirm(clinic: Clinic) -> Actor:
     return ana
 
 
-async def test_it_comes_once_more_three_hours_on_with_the_same_buttons(both: Clinic) -> None:
-    clinic = both
+async def test_it_comes_once_more_three_hours_on_with_the_same_buttons(clinic: Clinic) -> None:
     ana = await asked_to_confirm(clinic)
     asked = ana.person.last_message
     await ana.taps(LATER, asked)

@@ -266,22 +266,22 @@ async def test_a_colleague_joins_by_a_link_and_leaves_at_once(clinic: Clinic) ->
     await clinic.check_ledger()
 
 
-async def test_a_lead_who_lost_the_account_takes_over_with_another(both: Clinic) -> None:
-    nour, ana, ben = both.nour, both.ana, both.ben
-    await both.enroll(ana)
+async def test_a_lead_who_lost_the_account_takes_over_with_another(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await clinic.enroll(ana)
     await nour.says("/enroll Ben mesotherapy-face")
     await ben.opens(nour.link)
     await nour.presses("Team")
     await nour.taps("Invite a colleague")
     thiefs = nour.link
-    deps = both.rehearsal.app.deps
+    deps = clinic.rehearsal.app.deps
     links = []
     for _ in range(2):
         async with deps.database.write() as session:
             kept = await people.the_clinic(session)
             assert kept is not None
             links.append(await clinics.invite_lead(session, kept, deps))
-    again, omar = both.someone("Nour"), both.someone("Omar")
+    again, omar = clinic.someone("Nour"), clinic.someone("Omar")
     await omar.opens(links[0])
     assert omar.last_message.startswith("This link does not work.")
     # Until the link is opened, nothing changes.
@@ -295,7 +295,7 @@ async def test_a_lead_who_lost_the_account_takes_over_with_another(both: Clinic)
     assert "Ana, active" in again.buttons
     await nour.says("/patients")
     assert nour.last_message == "You cannot do that here. Nothing was changed."
-    await both.forward(seconds=11)
+    await clinic.forward(seconds=11)
     await omar.opens(thiefs)
     assert omar.last_message.startswith("This link does not work.")
     nour.news()

@@ -45,9 +45,9 @@ async def told(clinic: Clinic, template: str) -> list[dict[str, Any]]:
 
 
 async def test_limits_that_no_step_lifts_are_told_in_one_notice_at_their_hour(
-    both: Clinic,
+    clinic: Clinic,
 ) -> None:
-    clinic, ana = both, both.ana
+    clinic, ana = clinic, clinic.ana
     await clinic.enroll(ana)
     await clinic.tick("2026-03-13 18:00")
     assert f"over if the skin is calm:\n- {GYM}\n- {BATHS}\n" in ana.find(DAY_3).text
@@ -107,8 +107,8 @@ async def test_a_lift_that_does_not_go_leaves_its_limits_to_a_notice(clinic: Cli
     assert "laser" not in notice
 
 
-async def test_not_yet_keeps_on_what_the_step_lifts_and_nothing_else(both: Clinic) -> None:
-    clinic, ana, nour = both, both.ana, both.nour
+async def test_not_yet_keeps_on_what_the_step_lifts_and_nothing_else(clinic: Clinic) -> None:
+    clinic, ana, nour = clinic, clinic.ana, clinic.nour
     await clinic.enroll(ana)
     await clinic.tick("2026-03-13 18:00")
     await ana.taps("Not yet", ana.find(DAY_3))

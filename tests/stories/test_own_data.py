@@ -24,8 +24,8 @@ def files(ana: Actor) -> tuple[str, dict[str, Any]]:
     return found["mydata.html"].decode(), json.loads(found["mydata.json"])
 
 
-async def test_both_files_hold_everything_and_come_at_once(both: Clinic) -> None:
-    clinic, nour, ana = both, both.nour, both.ana
+async def test_both_files_hold_everything_and_come_at_once(clinic: Clinic) -> None:
+    clinic, nour, ana = clinic, clinic.nour, clinic.ana
     await clinic.enroll(ana, name="Ana & Co")
     await clinic.enroll(clinic.ben, "Ben Secret")
     await book(clinic, "Ana & Co", "07.04.2026 15:00")

@@ -28,13 +28,13 @@ async def rows(clinic: Clinic) -> list[dict[str, Any]]:
     return await clinic.rows("SELECT ref, angle FROM photo WHERE state = 'stored' ORDER BY id")
 
 
-async def test_photos_come_on_the_page_and_as_files(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await agreeing(both, both.ben)
-    await agreeing(both, ana)
-    await sends(both, ana, made.sharp(2), made.sharp(3))
-    kept = both.rehearsal.app.deps.photos
-    own = (await rows(both))[1:]
+async def test_photos_come_on_the_page_and_as_files(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await agreeing(clinic, clinic.ben)
+    await agreeing(clinic, ana)
+    await sends(clinic, ana, made.sharp(2), made.sharp(3))
+    kept = clinic.rehearsal.app.deps.photos
+    own = (await rows(clinic))[1:]
     assert len(own) == 3
     nour.news()
     ana.news()
@@ -48,7 +48,7 @@ async def test_photos_come_on_the_page_and_as_files(both: Clinic) -> None:
     assert nour.news() == []
 
     page, held = files(ana)
-    (archive,) = archives(both)
+    (archive,) = archives(clinic)
     pictures = {row["ref"]: kept.read(row["ref"]) or b"" for row in own}
     assert archive == {
         f"2026-03-10-{row['angle']}-{row['ref']}.jpg": pictures[row["ref"]] for row in own
@@ -61,9 +61,9 @@ async def test_photos_come_on_the_page_and_as_files(both: Clinic) -> None:
         assert f'<img alt="{name}" src="data:image/jpeg;base64,{shown}">' in page
         assert f"<td>{name}</td>" in page
     # Ben's stay his, and what was made for the copy is kept nowhere.
-    other = (await rows(both))[0]["ref"]
+    other = (await rows(clinic))[0]["ref"]
     assert other not in page
-    assert base64.b64encode(next(iter(pictures.values()))[:300]) not in await both.stored()
+    assert base64.b64encode(next(iter(pictures.values()))[:300]) not in await clinic.stored()
 
 
 async def test_many_photos_come_in_several_files_and_the_page_shows_the_newest(

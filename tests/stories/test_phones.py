@@ -32,8 +32,8 @@ async def until_booking(clinic: Clinic) -> None:
     await clinic.tick("2026-03-21 12:00")
 
 
-async def test_it_is_asked_for_at_the_first_booking_and_shared_by_one_tap(both: Clinic) -> None:
-    clinic, nour, ana = both, both.nour, both.ana
+async def test_it_is_asked_for_at_the_first_booking_and_shared_by_one_tap(clinic: Clinic) -> None:
+    clinic, nour, ana = clinic, clinic.nour, clinic.ana
     await until_booking(clinic)
     assert not any("number" in words for words in ana.heard)
     assert ana.person.reply_keyboard == MENU

@@ -23,9 +23,9 @@ async def report_a_rash(ana: Actor) -> None:
     await ana.reports("Something milder", "Rash or hives", "Done")
 
 
-async def test_whoever_took_an_alert_asks_for_a_photo_and_gets_it(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.enroll(ana)
+async def test_whoever_took_an_alert_asks_for_a_photo_and_gets_it(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
     await report_a_rash(ana)
     await nour.taps("I am on it")
     taken = nour.person.last_message
@@ -47,8 +47,8 @@ async def test_whoever_took_an_alert_asks_for_a_photo_and_gets_it(both: Clinic) 
     assert ana.last_message.startswith("May I keep your photos for your clinic team?")
     await ana.taps("I agree")
     assert ana.last_message.startswith("Please send the photo here.")
-    await sends(both, ana, made.sharp())
-    assert await states(both) == ["stored(front)"]
+    await sends(clinic, ana, made.sharp())
+    assert await states(clinic) == ["stored(front)"]
     assert any(each.photo == made.sharp() for each in nour.person.received)
     await ana.taps("Send a photo", wanted)
     assert ana.last_message.startswith("Please send the photo here.")
@@ -56,10 +56,10 @@ async def test_whoever_took_an_alert_asks_for_a_photo_and_gets_it(both: Clinic) 
     # A second finger, or a colleague, asks nothing twice.
     await nour.taps(ASK, taken)
     assert asked(ana) == 1
-    await both.forward(minutes=11)
+    await clinic.forward(minutes=11)
     await nour.taps(ASK, taken)
     assert asked(ana) == 2
-    rows = await both.rows("SELECT act FROM alert_log WHERE act = 'asked_for_photo'")
+    rows = await clinic.rows("SELECT act FROM alert_log WHERE act = 'asked_for_photo'")
     assert len(rows) == 2
 
 
@@ -113,9 +113,9 @@ async def test_a_wish_for_no_photos_and_a_stop_are_kept(clinic: Clinic) -> None:
     assert asked(clinic.ben) == 1
 
 
-async def test_a_clinic_switches_photos_off_and_on(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await agreeing(both, ana)
+async def test_a_clinic_switches_photos_off_and_on(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await agreeing(clinic, ana)
     consent = ana.find("May I keep your photos")
     await nour.presses("Team")
     old = nour.person.last_message
@@ -127,10 +127,10 @@ async def test_a_clinic_switches_photos_off_and_on(both: Clinic) -> None:
     assert nour.last_message.startswith("This button is out of date")
 
     # Passed on, and not kept; what was kept before stays, and is still the patient's to take back.
-    (passed,) = await sends(both, ana, made.sharp(2))
+    (passed,) = await sends(clinic, ana, made.sharp(2))
     assert "I have passed your photo" in passed
     assert nour.person.last_message.photo == made.sharp(2)
-    assert await states(both) == ["stored(front)"]
+    assert await states(clinic) == ["stored(front)"]
 
     # Nobody is asked, by no text and no button.
     ana.news()
@@ -142,23 +142,23 @@ async def test_a_clinic_switches_photos_off_and_on(both: Clinic) -> None:
     assert ASK not in nour.buttons
     await nour.taps("Close: how did it end")
     await nour.taps("Spoke by phone")
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     assert "See the photos" in nour.buttons
     assert ASK not in nour.buttons
     await ana.says("/settings")
     assert "photos" not in " ".join(ana.buttons).lower()
     assert "Photo requests" not in ana.last_message
-    await both.tick("2026-03-17 10:00")
+    await clinic.tick("2026-03-17 10:00")
     assert "Send a photo" not in ana.find("your day 7 limits").labels
-    await both.tick("2026-04-07 11:00")
+    await clinic.tick("2026-04-07 11:00")
     assert "photo" not in ana.find("a 4-week check").text
     await ana.taps("No, keep none", consent)
-    assert files(both) == []
+    assert files(clinic) == []
 
     await nour.presses("Team")
     await nour.taps("Switch photos on")
     assert "Photos" not in nour.last_message
-    await both.check_ledger()
+    await clinic.check_ledger()
 
 
 async def test_only_the_lead_switches_photos(clinic: Clinic) -> None:

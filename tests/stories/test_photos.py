@@ -54,10 +54,10 @@ async def agreeing(clinic: Clinic, actor: Actor) -> None:
     actor.news()
 
 
-async def test_the_first_photo_asks_and_a_yes_keeps_it(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.enroll(ana)
-    passed, asked = await sends(both, ana, made.placed())
+async def test_the_first_photo_asks_and_a_yes_keeps_it(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    passed, asked = await sends(clinic, ana, made.placed())
     assert passed.startswith("Thank you. I have passed your photo to Lumen Clinic.")
     assert asked == (
         "May I keep your photos for your clinic team?\n"
@@ -65,7 +65,7 @@ async def test_the_first_photo_asks_and_a_yes_keeps_it(both: Clinic) -> None:
         "I cannot read photos. Do you agree?"
     )
     # Nothing is fetched before the yes; a person has it already.
-    assert (asked_for(both, "getFile"), files(both)) == (0, [])
+    assert (asked_for(clinic, "getFile"), files(clinic)) == (0, [])
     assert nour.person.last_message.photo == made.placed()
     await ana.taps("I agree")
     (kept,) = ana.news()
@@ -73,36 +73,36 @@ async def test_the_first_photo_asks_and_a_yes_keeps_it(both: Clinic) -> None:
     assert "I noted: Front." in kept
     assert "Still missing: Left side and Right side." in kept
     assert ana.buttons == ["Left side", "Right side", "Something is wrong"]
-    assert await states(both) == ["stored(front)"]
-    (consent,) = await both.rows("SELECT * FROM v_consent WHERE purpose = 'photos'")
+    assert await states(clinic) == ["stored(front)"]
+    (consent,) = await clinic.rows("SELECT * FROM v_consent WHERE purpose = 'photos'")
     assert consent["withdrawn_at"] is None
 
     # On the disk it opens to nobody without the key, and holds nothing of where it was taken.
-    (file,) = files(both)
+    (file,) = files(clinic)
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
     assert b"\xff\xd8\xff" not in file.read_bytes()
-    picture = both.rehearsal.app.deps.photos.read(file.stem)
+    picture = clinic.rehearsal.app.deps.photos.read(file.stem)
     assert picture is not None
     assert b"Secret" not in picture
     assert Image.open(io.BytesIO(picture)).size == made.SIZE
     # Neither does the database know how to fetch it any more.
-    assert await both.rows("SELECT * FROM photo WHERE sealed IS NOT NULL") == []
+    assert await clinic.rows("SELECT * FROM photo WHERE sealed IS NOT NULL") == []
 
 
-async def test_a_no_keeps_nothing_now_or_later(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.enroll(ana)
-    await sends(both, ana, made.sharp())
+async def test_a_no_keeps_nothing_now_or_later(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await sends(clinic, ana, made.sharp())
     await ana.taps("No, keep none")
     assert ana.last_message.startswith("I keep no photos of you.")
-    (passed,) = await sends(both, ana, made.sharp())
+    (passed,) = await sends(clinic, ana, made.sharp())
     assert "I have passed your photo" in passed
     assert nour.person.last_message.photo == made.sharp()
-    assert await states(both) == ["refused", "refused"]
-    assert (asked_for(both, "getFile"), files(both)) == (0, [])
+    assert await states(clinic) == ["refused", "refused"]
+    assert (asked_for(clinic, "getFile"), files(clinic)) == (0, [])
     # The step does not offer it either.
-    await both.tick("2026-03-17 10:00")
+    await clinic.tick("2026-03-17 10:00")
     assert list(ana.find("your day 7 limits").labels) == ["OK", "Skin is not calm"]
 
 

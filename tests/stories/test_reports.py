@@ -129,9 +129,9 @@ async def test_help_is_there_at_any_hour_and_after_everything(clinic: Clinic) ->
     assert nour.news()[0].startswith("URGENT: Ana\nMesotherapy, face, day 200.")
 
 
-async def test_the_first_who_taps_has_the_report_and_all_sides_know(both: Clinic) -> None:
-    nour, ana, ben = both.nour, both.ana, both.ben
-    maya = both.someone("Maya")
+async def test_the_first_who_taps_has_the_report_and_all_sides_know(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    maya = clinic.someone("Maya")
     await nour.presses("Team")
     await nour.taps("Invite a colleague")
     await maya.opens(nour.link)
@@ -143,16 +143,16 @@ async def test_the_first_who_taps_has_the_report_and_all_sides_know(both: Clinic
     await ana.taps("I am 18+ and I agree")
     await ana.taps("Yes")
     await maya.taps("Yes, confirm")
-    await both.enroll(ben, "Ben")
+    await clinic.enroll(ben, "Ben")
     for person in (nour, maya, ana, ben):
         person.news()
 
     await ana.reports_danger()
-    (alert,) = await both.rows("SELECT * FROM v_alert")
+    (alert,) = await clinic.rows("SELECT * FROM v_alert")
     assert (alert["level"], alert["state"], alert["acked_by"]) == ("urgent", "open", None)
     assert maya.news()[0].startswith("URGENT: Ana")
     assert nour.news() == []
-    await both.forward(minutes=10)
+    await clinic.forward(minutes=10)
     assert nour.news()[0].startswith("URGENT, nobody has taken it: Ana")
     maya.news()
     ana.news()
@@ -173,7 +173,7 @@ async def test_the_first_who_taps_has_the_report_and_all_sides_know(both: Clinic
     await owner.taps("I am on it")
     assert owner.news() == [yours]
     assert ana.news() == []
-    (alert,) = await both.rows("SELECT * FROM v_alert")
+    (alert,) = await clinic.rows("SELECT * FROM v_alert")
     assert alert["state"] == "acknowledged"
     assert alert["acked_at"] is not None
     # What is not urgent is for the one who treats, and Ben hears nothing of it all.

@@ -87,8 +87,8 @@ async def test_wider_quiet_hours_hold_back_what_would_go_in_them(clinic: Clinic)
     await clinic.check_ledger()
 
 
-async def test_another_zone_moves_local_hours_and_nothing_else(both: Clinic) -> None:
-    clinic, nour, ana = both, both.nour, both.ana
+async def test_another_zone_moves_local_hours_and_nothing_else(clinic: Clinic) -> None:
+    clinic, nour, ana = clinic, clinic.nour, clinic.ana
     await clinic.enroll(ana)
     await book(clinic, "Ana", "07.04.2026 15:00")
     before = await clinic.reminders()
@@ -237,8 +237,8 @@ async def test_words_that_are_no_name_reach_a_person(clinic: Clinic) -> None:
     assert nour.news()[-1] == "Ana sent a message:\ngood evening"
 
 
-async def test_this_is_not_me_unlinks_at_any_time(both: Clinic) -> None:
-    clinic, nour, ana, ben = both, both.nour, both.ana, both.ben
+async def test_this_is_not_me_unlinks_at_any_time(clinic: Clinic) -> None:
+    clinic, nour, ana, ben = clinic, clinic.nour, clinic.ana, clinic.ben
     await clinic.enroll(ana)
     await clinic.tick("2026-03-11 11:00")
     nour.news()

@@ -39,15 +39,15 @@ async def book(clinic: Clinic, name: str, when: str) -> None:
     await clinic.nour.says(when)
 
 
-async def test_a_new_session_replaces_what_is_unsent_of_the_one_before(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.enroll(ana)
-    await both.tick("2026-03-11 10:00")
+async def test_a_new_session_replaces_what_is_unsent_of_the_one_before(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 10:00")
     assert ana.last_message.startswith("Lumen: day 1 check.")
-    await both.tick("2026-03-24 16:00")
-    assert await both.history("d7") == ["sent"]
+    await clinic.tick("2026-03-24 16:00")
+    assert await clinic.history("d7") == ["sent"]
 
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     assert "Sessions: 1, the last on Tue 10 March, 14:30 (day 14)." in nour.last_message
     before = len(ana.heard)
     await nour.person.taps("Session done")
@@ -60,13 +60,13 @@ async def test_a_new_session_replaces_what_is_unsent_of_the_one_before(both: Cli
     assert "Until Wed 25 March, 16:00:\n- no touching" in card.text
     assert "Until Tue 7 April, 10:00:\n- no peel" in card.text
     assert "when to get help" in warning.text
-    assert await both.history("d28") == ["cancelled(new_session)", "planned"]
-    assert await both.history("maint") == ["cancelled(new_session)", "planned"]
-    assert await both.history("d3") == ["sent", "planned"]
-    assert await both.history("card") == ["sent", "sent"]
+    assert await clinic.history("d28") == ["cancelled(new_session)", "planned"]
+    assert await clinic.history("maint") == ["cancelled(new_session)", "planned"]
+    assert await clinic.history("d3") == ["sent", "planned"]
+    assert await clinic.history("card") == ["sent", "sent"]
 
     # Without a date to book for nobody is asked to book; Nour finds her in the list of Today.
-    assert await both.history("book") == []
+    assert await clinic.history("book") == []
     await nour.presses("Today")
     assert "- 16:00 Ana, done" in nour.last_message
     assert "No next visit planned\nAna" in nour.last_message
@@ -74,10 +74,10 @@ async def test_a_new_session_replaces_what_is_unsent_of_the_one_before(both: Cli
     assert "planned for around Tue 14 April" in nour.find("the next session is planned").text
     await nour.presses("Today")
     assert "No next visit planned" not in nour.last_message
-    assert await both.history("book") == ["planned"]
-    assert await both.history("book-2") == ["planned"]
+    assert await clinic.history("book") == ["planned"]
+    assert await clinic.history("book-2") == ["planned"]
 
-    await both.tick("2026-04-28 12:00")
+    await clinic.tick("2026-04-28 12:00")
     for step, rounds in {
         "d1": ["sent", "sent"],
         "d3": ["sent", "sent"],
@@ -86,8 +86,8 @@ async def test_a_new_session_replaces_what_is_unsent_of_the_one_before(both: Cli
         "book": ["sent"],
         "book-2": ["sent"],
     }.items():
-        assert await both.history(step) == rounds, step
-    await both.check_ledger()
+        assert await clinic.history(step) == rounds, step
+    await clinic.check_ledger()
 
 
 async def test_booking_gives_way_to_a_visit_and_comes_back_without_it(clinic: Clinic) -> None:
@@ -300,16 +300,16 @@ async def test_an_undo_names_what_it_took_back_and_whether_the_patient_is_told(
     await clinic.check_ledger()
 
 
-async def test_a_wrong_session_time_is_put_right_with_one_card(both: Clinic) -> None:
-    nour, ana = both.nour, both.ana
-    await both.tick("2026-03-10 19:00")
-    await both.enroll(ana)
+async def test_a_wrong_session_time_is_put_right_with_one_card(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.tick("2026-03-10 19:00")
+    await clinic.enroll(ana)
     assert "Until Wed 11 March, 19:00:" in ana.find("your care card").text
-    await both.tick("2026-03-11 12:00")
-    assert await both.history("d1") == ["sent"]
+    await clinic.tick("2026-03-11 12:00")
+    assert await clinic.history("d1") == ["sent"]
 
     # It was the evening before, after all.
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     before = len(ana.heard)
     await nour.taps("Correct the session time")
     await nour.says("09.03. 18:00")
@@ -320,35 +320,35 @@ async def test_a_wrong_session_time_is_put_right_with_one_card(both: Clinic) -> 
     assert "Please use this one. The card before it was not right." in card.text
     assert "Until Thu 12 March, 18:00:\n- no gym" in card.text
     assert "touching" not in card.text
-    due = {row["step"]: row["due_at"] for row in await both.rows("SELECT * FROM v_reminder")}
+    due = {row["step"]: row["due_at"] for row in await clinic.rows("SELECT * FROM v_reminder")}
     assert due["d3"] == "2026-03-12T17:00:00.000Z"
     assert due["d7"] == "2026-03-16T09:00:00.000Z"
     assert due["d28"] == "2026-04-06T09:00:00.000Z"
     # The same time once more changes nothing.
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     await nour.taps("Correct the session time")
     await nour.says("09.03. 18:00")
     assert nour.last_message.startswith("This session of Ana is on record already.")
     assert len(ana.heard) == before + 2
 
     # Taken back: the first time holds again, and the card on the phone says so.
-    await both.forward(minutes=5)
+    await clinic.forward(minutes=5)
     await nour.taps("Undo")
     assert ana.person.received[-2].text.startswith("Lumen: your corrected care card.")
     assert "Until Wed 11 March, 19:00:\n- no touching" in ana.person.received[-2].text
-    await both.tick("2026-03-17 10:00")
-    assert await both.history("card") == ["sent", "sent", "sent"]
+    await clinic.tick("2026-03-17 10:00")
+    assert await clinic.history("card") == ["sent", "sent", "sent"]
     for step in ("d1", "d3", "d7"):
-        assert await both.history(step) == ["sent"]
+        assert await clinic.history(step) == ["sent"]
 
     # A time before the session before it is refused.
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     await nour.taps("Session done")
-    await card_of(both, "Ana")
+    await card_of(clinic, "Ana")
     await nour.taps("Correct the session time")
     await nour.says("09.03. 18:00")
     assert nour.last_message.startswith("An earlier session of Ana is on record for that time")
-    await both.check_ledger()
+    await clinic.check_ledger()
 
 
 async def test_visits_set_at_night_are_told_in_the_morning_once(clinic: Clinic) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import ColumnElement, and_, or_, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot.domain.states import AlertState, Level, MessageState
 from bot.storage.tables import Alert, AlertLog, Message, Report
@@ -143,6 +144,21 @@ async def resting(session: AsyncSession, patient_ids: Collection[int]) -> Sequen
     return found.all()
 
 
+def anything_due(now: datetime) -> ColumnElement[bool]:
+    """Whether something is to happen now to an alert or to a report that stopped half-way."""
+    alert = select(Alert.id).where(col(Alert.due_at) <= now)
+    report = select(Report.id).where(col(Report.due_at) <= now)
+    return or_(alert.exists(), report.exists())
+
+
+def next_due(after: datetime) -> Sequence[SelectOfScalar[datetime | None]]:
+    """When something next happens by itself to an alert, and to a report, after ``after``."""
+    return (
+        select(func.min(Alert.due_at)).where(col(Alert.due_at) > after),
+        select(func.min(Report.due_at)).where(col(Report.due_at) > after),
+    )
+
+
 async def due(session: AsyncSession, now: datetime, *, since: datetime | None) -> Sequence[int]:
     """Return the alerts to which something is to happen now, of those opened after ``since``."""
     statement = select(Alert.id).where(col(Alert.due_at) <= now)
@@ -236,14 +252,3 @@ async def reports_due(
     if since is not None:
         statement = statement.where(col(Report.opened_at) >= since)
     return (await session.exec(statement.order_by(col(Report.due_at), col(Report.id)))).all()
-
-
-async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None:
-    """Return when something next happens by itself to an alert or a report, after ``after``."""
-    alert = select(func.min(Alert.due_at)).where(col(Alert.due_at) > after)
-    report = select(func.min(Report.due_at)).where(col(Report.due_at) > after)
-    found: list[datetime | None] = [
-        (await session.exec(alert)).one(),
-        (await session.exec(report)).one(),
-    ]
-    return min((at for at in found if at is not None), default=None)

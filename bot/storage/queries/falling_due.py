@@ -3,24 +3,13 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, text, update
+from sqlalchemy import ColumnElement, or_, text, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot.domain.states import MessageState, PatientState, Reason, ReminderState
 from bot.storage.tables import Message, Patient, Reminder, Visit
-
-
-async def anything_to_do(session: AsyncSession, now: datetime) -> bool:
-    """Say whether a reminder is due or over, or a pause has ended; most rounds find nothing."""
-    due = select(Reminder.id).where(
-        Reminder.state == ReminderState.PLANNED,
-        col(Reminder.message_id).is_(None),
-        or_(col(Reminder.due_at) <= now, col(Reminder.expires_at) <= now),
-    )
-    rested = select(Patient.id).where(col(Patient.paused_until) <= now)
-    found = await session.exec(select(or_(due.exists(), rested.exists())))
-    return bool(found.one())
 
 
 async def expire_reminders(session: AsyncSession, now: datetime) -> int:
@@ -93,9 +82,35 @@ async def patients_with_due_reminders(session: AsyncSession, now: datetime) -> l
     return [patient_id for patient_id, _ in found.all()]
 
 
-async def patients_piled_up(session: AsyncSession, before: datetime) -> Sequence[int]:
-    """Return patients for whom several unsent messages wait whose steps were due by ``before``."""
-    found = await session.exec(
+def anything_to_do(now: datetime, late: datetime) -> ColumnElement[bool]:
+    """Whether a reminder is due or over, a pause has ended, messages due by ``late`` piled up."""
+    due = select(Reminder.id).where(
+        Reminder.state == ReminderState.PLANNED,
+        col(Reminder.message_id).is_(None),
+        or_(col(Reminder.due_at) <= now, col(Reminder.expires_at) <= now),
+    )
+    rested = select(Patient.id).where(col(Patient.paused_until) <= now)
+    return or_(due.exists(), rested.exists(), _piled_up(late).exists())
+
+
+def next_due(after: datetime) -> SelectOfScalar[datetime | None]:
+    """When the next reminder after ``after`` falls due, for a patient who receives them."""
+    return (
+        select(func.min(Reminder.due_at))
+        .join(Patient, col(Patient.id) == col(Reminder.patient_id))
+        .where(
+            Reminder.state == ReminderState.PLANNED,
+            col(Reminder.message_id).is_(None),
+            col(Reminder.due_at) > after,
+            col(Reminder.outlook).is_(None),
+            Patient.state == PatientState.ACTIVE,
+            or_(col(Patient.paused_until).is_(None), col(Reminder.safety).is_(True)),
+        )
+    )
+
+
+def _piled_up(before: datetime) -> SelectOfScalar[int] | SelectOfScalar[None]:
+    return (
         select(Message.patient_id)
         .join(Reminder, col(Reminder.message_id) == col(Message.id))
         .join(Patient, col(Patient.id) == col(Message.patient_id))
@@ -111,26 +126,13 @@ async def patients_piled_up(session: AsyncSession, before: datetime) -> Sequence
         )
         .group_by(col(Message.patient_id))
         .having(func.count(col(Message.id).distinct()) > 1)
-        .order_by(col(Message.patient_id))
     )
+
+
+async def patients_piled_up(session: AsyncSession, before: datetime) -> Sequence[int]:
+    """Return patients for whom several unsent messages wait whose steps were due by ``before``."""
+    found = await session.exec(_piled_up(before).order_by(col(Message.patient_id)))
     return [patient_id for patient_id in found if patient_id is not None]
-
-
-async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None:
-    """Return when the next reminder after ``after`` falls due, for a patient who receives them."""
-    found = await session.exec(
-        select(func.min(Reminder.due_at))
-        .join(Patient, col(Patient.id) == col(Reminder.patient_id))
-        .where(
-            Reminder.state == ReminderState.PLANNED,
-            col(Reminder.message_id).is_(None),
-            col(Reminder.due_at) > after,
-            col(Reminder.outlook).is_(None),
-            Patient.state == PatientState.ACTIVE,
-            or_(col(Patient.paused_until).is_(None), col(Reminder.safety).is_(True)),
-        )
-    )
-    return found.one()
 
 
 async def patients_left_behind(

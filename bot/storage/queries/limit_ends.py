@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot.storage.tables import LimitEnd, Reminder
 
@@ -32,6 +33,16 @@ async def kept(session: AsyncSession, patient_ids: Collection[int]) -> Sequence[
     return found.all()
 
 
+def anything_due(now: datetime) -> ColumnElement[bool]:
+    """Whether a limit is to be looked at now."""
+    return select(LimitEnd.id).where(col(LimitEnd.look_at) <= now).exists()
+
+
+def next_look(after: datetime) -> SelectOfScalar[datetime | None]:
+    """When a limit is next looked at, after ``after``."""
+    return select(func.min(LimitEnd.look_at)).where(col(LimitEnd.look_at) > after)
+
+
 async def due_patients(session: AsyncSession, now: datetime) -> list[int]:
     """Return the patients of whom a limit is to be looked at now, longest waiting first."""
     found = await session.exec(
@@ -41,14 +52,6 @@ async def due_patients(session: AsyncSession, now: datetime) -> list[int]:
         .order_by(func.min(LimitEnd.look_at), col(LimitEnd.patient_id))
     )
     return [patient_id for patient_id, _ in found.all()]
-
-
-async def next_look_at(session: AsyncSession, after: datetime) -> datetime | None:
-    """Return when a limit is next looked at, after ``after``."""
-    found: datetime | None = (
-        await session.exec(select(func.min(LimitEnd.look_at)).where(col(LimitEnd.look_at) > after))
-    ).one()
-    return found
 
 
 async def look_now(session: AsyncSession, message_ids: Collection[int], now: datetime) -> None:

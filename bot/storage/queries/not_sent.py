@@ -19,10 +19,9 @@ _FOR_THE_LIST = and_(
 )
 
 
-async def anything_unlisted(session: AsyncSession) -> bool:
-    """Say whether a step that was not sent has not been handed over yet."""
-    found = await session.exec(select(Reminder.id).where(_UNLISTED).limit(1))
-    return found.first() is not None
+def anything_unlisted() -> ColumnElement[bool]:
+    """Whether a step that was not sent has not been handed over yet."""
+    return select(Reminder.id).where(_UNLISTED).exists()
 
 
 async def list_unseen(session: AsyncSession, now: datetime) -> None:

@@ -1,9 +1,9 @@
 """Clinics, practitioners, patients, invitations, consents and dialogues."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import or_, update
+from sqlalchemy import ColumnElement, or_, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +19,12 @@ async def the_clinic(session: AsyncSession) -> Clinic | None:
 async def clinics(session: AsyncSession) -> Sequence[Clinic]:
     """Return every clinic, the bot's own first."""
     return (await session.exec(select(Clinic).order_by(col(Clinic.id)))).all()
+
+
+def any_digest_before(day: date) -> ColumnElement[bool]:
+    """Whether a clinic's last digest, if any, came before ``day``."""
+    due = or_(col(Clinic.digest_day).is_(None), col(Clinic.digest_day) < day)
+    return select(Clinic.id).where(due).exists()
 
 
 async def clinic(session: AsyncSession, clinic_id: int) -> Clinic:
@@ -238,6 +244,19 @@ async def active_in_zone(
     return [each for each in found if each is not None]
 
 
+def _zone_open(before: datetime) -> Sequence[ColumnElement[bool]]:
+    return (
+        col(Patient.state) == PatientState.OPENED,
+        col(Patient.consented_at) <= before,
+        col(Patient.confirmed_at) <= before,
+    )
+
+
+def anybody_without_zone(before: datetime) -> ColumnElement[bool]:
+    """Whether somebody agreed and was confirmed before ``before`` but never told their zone."""
+    return select(Patient.id).where(*_zone_open(before)).exists()
+
+
 async def waiting_for_zone(session: AsyncSession, before: datetime) -> Sequence[Patient]:
     """Return those who agreed and were confirmed before ``before`` but never told their zone.
 
@@ -246,9 +265,7 @@ async def waiting_for_zone(session: AsyncSession, before: datetime) -> Sequence[
     found = await session.exec(
         select(Patient)
         .where(
-            Patient.state == PatientState.OPENED,
-            col(Patient.consented_at) <= before,
-            col(Patient.confirmed_at) <= before,
+            *_zone_open(before),
         )
         .order_by(col(Patient.id))
         .with_for_update(key_share=True, skip_locked=True)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import text, update
+from sqlalchemy import ColumnElement, text, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -98,6 +98,13 @@ async def stored_refs(session: AsyncSession) -> set[str]:
     return set(
         (await session.exec(select(Photo.ref).where(Photo.state == PhotoState.STORED))).all()
     )
+
+
+def any_kept_since(before: datetime) -> ColumnElement[bool]:
+    """Whether a photo has been kept since before ``before``."""
+    # In the very words of the index: see the queries of the outbox.
+    kept = select(Photo.ref).where(text("photo.state = 'stored'"), col(Photo.stored_at) <= before)
+    return kept.exists()
 
 
 async def over(session: AsyncSession, now: datetime) -> list[str]:

@@ -197,6 +197,20 @@ async def next_visit_at(session: AsyncSession, after: datetime) -> datetime | No
     return found.one()
 
 
+def _unrecorded(before: datetime) -> Sequence[ColumnElement[bool]]:
+    return (
+        col(Visit.state) == VisitState.PLANNED,
+        col(Visit.planned_at) <= before,
+        col(Patient.is_test).is_(False),
+    )
+
+
+def any_visit_overdue(before: datetime) -> ColumnElement[bool]:
+    """Whether a booked visit's time lies before ``before`` and nobody recorded it."""
+    visits = select(Visit.id).join(Patient, col(Patient.id) == col(Visit.patient_id))
+    return visits.where(*_unrecorded(before)).exists()
+
+
 async def overdue_visits(session: AsyncSession, before: datetime) -> Sequence[Visit]:
     """Return booked visits whose time lies before ``before`` and that nobody recorded.
 
@@ -205,11 +219,7 @@ async def overdue_visits(session: AsyncSession, before: datetime) -> Sequence[Vi
     found = await session.exec(
         select(Visit)
         .join(Patient, col(Patient.id) == col(Visit.patient_id))
-        .where(
-            Visit.state == VisitState.PLANNED,
-            col(Visit.planned_at) <= before,
-            col(Patient.is_test).is_(False),
-        )
+        .where(*_unrecorded(before))
         .order_by(col(Visit.id))
         .with_for_update(key_share=True, skip_locked=True, of=[Visit, Patient])
     )

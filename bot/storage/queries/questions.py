@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot.domain.states import PatientState
 from bot.storage.tables import Message, Patient, Practitioner, Question
@@ -34,6 +36,16 @@ async def locked(session: AsyncSession, question_id: int) -> Question:
     )
 
 
+def anything_due(now: datetime) -> ColumnElement[bool]:
+    """Whether the promise of an open question has passed, and nobody was reminded of it."""
+    return select(Question.id).where(*_TO_FOLLOW, Question.reply_by <= now).exists()
+
+
+def next_due(after: datetime) -> SelectOfScalar[datetime]:
+    """When the next promise ends, after ``after``."""
+    return select(func.min(Question.reply_by)).where(*_TO_FOLLOW, Question.reply_by > after)
+
+
 async def due(session: AsyncSession, now: datetime) -> Sequence[int]:
     """Return the open questions whose promise has passed and whom nobody was reminded of."""
     found = await session.exec(
@@ -42,16 +54,6 @@ async def due(session: AsyncSession, now: datetime) -> Sequence[int]:
         .order_by(col(Question.reply_by), col(Question.id))
     )
     return [question_id or 0 for question_id in found.all()]
-
-
-async def next_due_at(session: AsyncSession, after: datetime) -> datetime | None:
-    """Return when the next promise ends, after ``after``."""
-    found: datetime | None = (
-        await session.exec(
-            select(func.min(Question.reply_by)).where(*_TO_FOLLOW, Question.reply_by > after)
-        )
-    ).one()
-    return found
 
 
 async def waiting(session: AsyncSession, clinic_id: int) -> Sequence[tuple[Question, Patient]]:

@@ -3,12 +3,23 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bot.domain.states import PatientState
 from bot.storage.tables import Answer, Patient, Reminder
+
+
+def anything_due(now: datetime) -> ColumnElement[bool]:
+    """Whether the answer to a check is to be looked for now."""
+    return select(Reminder.id).where(col(Reminder.look_at) <= now).exists()
+
+
+def next_look(after: datetime) -> SelectOfScalar[datetime | None]:
+    """When an answer is next looked for, after ``after``."""
+    return select(func.min(Reminder.look_at)).where(col(Reminder.look_at) > after)
 
 
 async def due(session: AsyncSession, now: datetime) -> Sequence[int]:
@@ -19,14 +30,6 @@ async def due(session: AsyncSession, now: datetime) -> Sequence[int]:
         .order_by(col(Reminder.look_at), col(Reminder.id))
     )
     return [reminder_id or 0 for reminder_id in found.all()]
-
-
-async def next_look_at(session: AsyncSession, after: datetime) -> datetime | None:
-    """Return when an answer is next looked for, after ``after``."""
-    found: datetime | None = (
-        await session.exec(select(func.min(Reminder.look_at)).where(col(Reminder.look_at) > after))
-    ).one()
-    return found
 
 
 async def answered(session: AsyncSession, message_id: int) -> bool:

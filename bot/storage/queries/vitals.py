@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, text
+from sqlalchemy import ColumnElement, delete, text
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -44,6 +44,21 @@ async def get_instant(session: AsyncSession, key: str) -> datetime | None:
 async def put_instant(session: AsyncSession, key: str, moment: datetime) -> None:
     """Write an instant as a vital sign, in the form of the views."""
     await put(session, key, as_text(moment))
+
+
+def noted_within(key: str, after: datetime, until: datetime) -> ColumnElement[bool]:
+    """Whether the instant that was written last lies after ``after`` and not after ``until``."""
+    # The form of the views sorts as the instants do.
+    value = col(Vital.value)
+    noted = select(Vital.key).where(
+        Vital.key == key, value > as_text(after), value <= as_text(until)
+    )
+    return noted.exists()
+
+
+def any_under(prefix: str) -> ColumnElement[bool]:
+    """Whether a vital sign has a key that begins so."""
+    return select(Vital.key).where(col(Vital.key).startswith(prefix)).exists()
 
 
 def as_text(moment: datetime) -> str:
