@@ -63,6 +63,7 @@ TESTS = {
         "tests/incoming/test_inbox.py",
         "tests/stories/test_patient_bad_input.py",
         "tests/stories/test_reports.py",
+        "tests/stories/test_reach.py",
     ),
     "bot/outgoing/sender.py": (
         "tests/outgoing/test_sender.py",

@@ -183,6 +183,29 @@ async def test_danger_is_known_by_every_sign_of_it_and_by_no_other(story: Clinic
 
 
 @SQLITE
+async def test_worse_and_not_sure_are_danger_and_better_is_not(story: Clinic) -> None:
+    ana, ben, cleo = story.ana, story.ben, story.someone("Cleo")
+    await story.enroll(ana)
+    await story.enroll(ben, "Ben", treatment="dermal-filler")
+    await story.enroll(cleo, "Cleo")
+    await story.tick("2026-03-11 10:00")
+    for person in (ana, cleo):
+        await person.taps("None of these", person.find("day 1 check"))
+    check = next(each for each in ben.person.received if "Not sure" in each.labels)
+    with locked(story.rehearsal.app.deps.database):
+        await cleo.person.taps("Better")
+        await ana.person.taps("Worse")
+        await ben.person.taps("Not sure", check)
+        for person in (ana, ben):
+            await person.person.hears(NOT_SAVED)
+        await looked_at(story)
+        assert [told(person) for person in (ana, ben, cleo)] == [1, 1, 0]
+    await story.settle()
+    await story.forward(**HALF_WAY)
+    assert len(await story.rows("SELECT * FROM v_alert")) == 2
+
+
+@SQLITE
 async def test_the_keys_of_a_report_are_danger_and_its_milder_ones_are_not(story: Clinic) -> None:
     ana, ben, nour = story.ana, story.ben, story.nour
     await story.enroll(ana)

@@ -20,7 +20,7 @@ SESSION = {"patient": "Ana", "at": "Tue 10 March, 14:30"}
 
 
 async def test_area_and_product_are_typed_shown_and_corrected(clinic: Clinic) -> None:
-    clinic, nour, ana = clinic, clinic.nour, clinic.ana
+    nour, ana = clinic.nour, clinic.ana
     await clinic.enroll(ana)
     await card_of(clinic, "Ana")
     assert "Area: " not in nour.last_message

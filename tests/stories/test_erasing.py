@@ -1,5 +1,6 @@
 """Erased is erased: at once, everywhere, for ever, and help is still one tap away."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 from sqlmodel import SQLModel, select
 
 from bot import upkeep
-from bot.services import erasing
+from bot.services import erasing, holding
+from bot.services.holding import Why
 from bot.storage import erased, sealed
 from tests.cast import Actor, Clinic
 from tests.demo.caller import PNG
@@ -129,6 +131,29 @@ async def opened(clinic: Clinic) -> str:
             rows = (await session.exec(select(table))).all()
             found += [str(sealed.read(session, row)) for row in rows]
     return "\n".join(found)
+
+
+async def test_while_sending_is_held_erased_is_erased_all_the_same(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await life(clinic, ana)
+    async with clinic.rehearsal.app.deps.database.write() as session:
+        await holding.hold(session, Why.CLOCK, clinic.now)
+    # What waits for the release is due all the while: nothing settles.
+    await ana.person.says("/erase")
+    await ana.person.hears(ASKED)
+    await ana.person.taps("Erase my data")
+    await ana.person.hears("Do you want to erase it all?")
+    await ana.person.taps("Erase for ever")
+    await ana.person.hears(DONE)
+    async with asyncio.timeout(20):
+        while await clinic.rows("SELECT 1 FROM vital WHERE key LIKE 'erased:%'"):
+            clinic.rehearsal.app.deps.bells.ring()
+            await asyncio.sleep(0.05)
+    # Also outside the rows: the files of photos, the database's log, and the list for a restore.
+    left = await everything(clinic)
+    for trace in (NAME.encode(), WORDS.encode(), *numbers(ana)):
+        assert trace not in left, trace
+    assert len(erased.read(clinic.rehearsal.app.options.data_dir)) == 1
 
 
 async def test_whoever_keeps_their_data_keeps_it(clinic: Clinic) -> None:

@@ -47,7 +47,7 @@ async def told(clinic: Clinic, template: str) -> list[dict[str, Any]]:
 async def test_limits_that_no_step_lifts_are_told_in_one_notice_at_their_hour(
     clinic: Clinic,
 ) -> None:
-    clinic, ana = clinic, clinic.ana
+    ana = clinic.ana
     await clinic.enroll(ana)
     await clinic.tick("2026-03-13 18:00")
     assert f"over if the skin is calm:\n- {GYM}\n- {BATHS}\n" in ana.find(DAY_3).text
@@ -108,7 +108,7 @@ async def test_a_lift_that_does_not_go_leaves_its_limits_to_a_notice(clinic: Cli
 
 
 async def test_not_yet_keeps_on_what_the_step_lifts_and_nothing_else(clinic: Clinic) -> None:
-    clinic, ana, nour = clinic, clinic.ana, clinic.nour
+    ana, nour = clinic.ana, clinic.nour
     await clinic.enroll(ana)
     await clinic.tick("2026-03-13 18:00")
     await ana.taps("Not yet", ana.find(DAY_3))

@@ -25,7 +25,7 @@ def files(ana: Actor) -> tuple[str, dict[str, Any]]:
 
 
 async def test_both_files_hold_everything_and_come_at_once(clinic: Clinic) -> None:
-    clinic, nour, ana = clinic, clinic.nour, clinic.ana
+    nour, ana = clinic.nour, clinic.ana
     await clinic.enroll(ana, name="Ana & Co")
     await clinic.enroll(clinic.ben, "Ben Secret")
     await book(clinic, "Ana & Co", "07.04.2026 15:00")

@@ -33,7 +33,7 @@ async def until_booking(clinic: Clinic) -> None:
 
 
 async def test_it_is_asked_for_at_the_first_booking_and_shared_by_one_tap(clinic: Clinic) -> None:
-    clinic, nour, ana = clinic, clinic.nour, clinic.ana
+    nour, ana = clinic.nour, clinic.ana
     await until_booking(clinic)
     assert not any("number" in words for words in ana.heard)
     assert ana.person.reply_keyboard == MENU

@@ -355,3 +355,20 @@ async def test_a_photo_waits_for_telegram(clinic: Clinic) -> None:
     assert await states(clinic) == ["stored(front)", "waiting"]
     await clinic.forward(minutes=1)
     assert "I noted: Left side." in ana.last_message
+
+
+async def test_what_cannot_be_fetched_comes_after_what_can(clinic: Clinic) -> None:
+    ana, ben, faults = clinic.ana, clinic.ben, clinic.rehearsal.telegram.faults
+    await agreeing(clinic, ana)
+    await agreeing(clinic, ben)
+    faults.error("getFile", 500, "restart", times=3)
+    await sends(clinic, ana, *[made.sharp(number) for number in (2, 3, 4)])
+    kept = ["stored(front)"] * 2
+    assert await states(clinic) == [*kept, *["waiting"] * 3]
+    # The first that is asked for now is his, though hers came before; the next three fail again.
+    faults.error("getFile", 500, "restart", times=3, skip=1)
+    await ben.does(ben.person.sends_photo, made.sharp(5))
+    await clinic.forward(seconds=40)
+    assert await states(clinic) == [*kept, *["waiting"] * 3, "stored(left)"]
+    await clinic.forward(minutes=2)
+    assert not any(state == "waiting" for state in await states(clinic))

@@ -26,7 +26,7 @@ async def asks(clinic: Clinic, patient: Actor, words: str = ASKED) -> None:
 
 
 async def test_a_practitioner_answers_under_her_own_name(clinic: Clinic) -> None:
-    clinic, nour, ana = clinic, clinic.nour, clinic.ana
+    nour, ana = clinic.nour, clinic.ana
     await asks(clinic, ana)
     assert ana.news() == [PASSED]
     assert nour.news() == [f"Ana sent a message:\n{ASKED}"]
