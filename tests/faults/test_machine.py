@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import random
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Coroutine, Iterator
@@ -32,7 +33,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from sqlalchemy import Dialect, Engine, event
-from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
 
 from bot import founding
@@ -56,7 +56,6 @@ STEPS = int(os.environ.get("AFTERCARE_STEPS", "15" if EXAMPLES < 10 else "50"))
 GIVEN = int(os.environ.get("AFTERCARE_SEED", "0"))
 SEED = GIVEN or (1 if EXAMPLES < 10 else random.SystemRandom().randrange(1, 10**6))
 NAMES = ("Ana", "Ben", "Cem")
-SUPERVISED = 5
 # What a phone shows of a step, and which step that is.
 STEP_OF = {
     "your care card": "card",
@@ -88,7 +87,7 @@ class Life:
         event.listen(Engine, "do_connect", _from_any_thread)
         self.stack.callback(event.remove, Engine, "do_connect", _from_any_thread)
         server = await self.stack.enter_async_context(self.telegram.serve())
-        options = local_settings(server, self.telegram.token, self.folder)
+        options = local_settings(server, self.telegram.token, self.folder / "0")
         self.options = options.model_copy(update={"database_url": self.url, "send_rate": 10_000})
         _, link = await founding.init(self.options, demo_clinic(), self.clock)
         self.others = asyncio.all_tasks()
@@ -105,11 +104,7 @@ class Life:
 
     async def _started(self) -> App:
         running = App(self.options, self.clock, 1_000, LONG_S)
-        try:
-            await running.start(web=False)
-        except OperationalError:
-            await running.deps.database.close()
-            raise
+        await running.start(web=False)
         return running
 
     async def dies(self) -> None:
@@ -125,26 +120,26 @@ class Life:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # What they were cut off in keeps statements alive, and with them a lock.
         tasks.clear()
-        await _connections_end()
+        await _threads_end()
+        if not self.url:
+            self._moves()
+        _close_connections()
         await running.application.shutdown()
         await running.bot.shutdown()
         await running.deps.database.close()
         self.telegram.faults.clear()
-        self.clinic.rehearsal = replace(self.clinic.rehearsal, app=await self._started_again())
+        self.clinic.rehearsal = replace(self.clinic.rehearsal, app=await self._started())
 
-    async def _started_again(self) -> App:
-        """As a supervisor does it: a bot that finds the database locked ends, and is tried again.
+    def _moves(self) -> None:
+        """The next bot has the files as they were left, and nothing else of the one before.
 
-        A connection that was cut off in one process may outlive the bot for a moment.
+        A dead process holds no lock; a connection cut off within one may hold its own for good.
         """
-        for _ in range(SUPERVISED):
-            try:
-                return await self._started()
-            except OperationalError:
-                await _connections_end()
-        return await self._started()
+        before = self.options.data_dir
+        after = self.folder / str(int(before.name) + 1)
+        shutil.copytree(before, after, ignore=shutil.ignore_patterns("*-shm"))
+        self.options = self.options.model_copy(update={"data_dir": after})
 
     async def ends(self) -> None:
         self.telegram.faults.clear()
@@ -269,26 +264,19 @@ class Life:
                 assert copies <= most, (step, copies, len(rounds), len(again), maybe)
 
 
-async def _connections_end() -> None:
-    """A dead process holds no connection: one cut off in the middle would keep its lock.
-
-    What its thread was doing is waited for first: SQLite leaves the lock to a statement that runs.
-    """
+async def _threads_end() -> None:
+    """Wait until the threads of every connection have done what they were asked, and ended."""
     gc.collect()
-    known = gc.get_objects()
-    for each in known:
-        if isinstance(each, aiosqlite.Connection):
-            if each._connection is not None:
-                # A statement that nobody finished would keep a closed one's transaction open.
-                each._tx.put_nowait((None, each._connection.rollback))
-            each.stop()
-            await asyncio.to_thread(each._thread.join)
-    for each in known:
-        if isinstance(each, sqlite3.Connection):
-            with suppress(sqlite3.ProgrammingError):
-                each.rollback()
+    for each in [each for each in gc.get_objects() if isinstance(each, aiosqlite.Connection)]:
+        each.stop()
+        await asyncio.to_thread(each._thread.join)
+
+
+def _close_connections() -> None:
+    """Close what the bot before has left open; one that is cut off in a statement stays so."""
+    for each in [each for each in gc.get_objects() if isinstance(each, sqlite3.Connection)]:
+        with suppress(sqlite3.ProgrammingError):
             each.close()
-    known.clear()
     gc.collect()
 
 
