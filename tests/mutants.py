@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = int(os.environ.get("MUTANTS", "200"))
 SEED = int(os.environ.get("AFTERCARE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 # A fault that makes a loop endless is noticed by this.
-LONGEST_S = 240
+LONGEST_S = 600
 # The quickest tests that know the file, the likeliest to notice first.
 TESTS = {
     "bot/domain/schedule.py": (
@@ -141,7 +141,8 @@ def killed(mutant: Mutant, copy: Path) -> bool:
 
 def passes(file: str, copy: Path) -> bool:
     """Whether the tests of a file pass in the copy; one that hangs does not."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", *TESTS[file]]
+    # A fault of these files shows on either database.
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-k", "not postgresql", *TESTS[file]]
     quiet = subprocess.DEVNULL
     try:
         done = subprocess.run(
