@@ -1,6 +1,7 @@
 """Photos: agreed to, judged, kept encrypted, shown side by side, gone when their time is over."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,41 @@ async def test_what_was_left_over_is_tidied(clinic: Clinic) -> None:
         patient = await session.get_one(Patient, 1)
         (row,) = await queries.stored_of(session, patient.id or 0)
         assert row.ref == left.stem
+
+
+async def test_a_folder_without_its_photos_ends_none_and_a_lead_hears_of_it(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await agreeing(clinic, ana)
+    await sends(clinic, ana, made.sharp(2))
+    before = files(clinic)
+    folder, away = before[0].parent, before[0].parent.with_name("away")
+    stored = ["stored(front)", "stored(left)"]
+
+    # Another disk is mounted in its place, and later none at all; what lies there is left alone.
+    folder.rename(away)
+    folder.mkdir()
+    (folder / "nobodys.photo").write_bytes(b"x")
+    nour.news()
+    await clinic.forward(hours=2)
+    assert await states(clinic) == stored
+    assert [each.name for each in files(clinic)] == ["nobodys.photo"]
+    (told,) = [each for each in nour.news() if "photo" in each]
+    assert told.startswith("I do not find the photos that I keep.\nOn ")
+    assert "2 photos could not be found." in told
+    shutil.rmtree(folder)
+    await clinic.forward(hours=3)
+    # Nor may one that cannot be read be taken for an empty one.
+    folder.write_bytes(b"")
+    await clinic.forward(hours=2)
+    assert not any("photo" in each for each in nour.news())
+    assert await states(clinic) == stored
+
+    folder.unlink()
+    away.rename(folder)
+    await clinic.forward(hours=2)
+    assert (files(clinic), await states(clinic)) == (before, stored)
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../../etc/hostname", "//x.example/a.jpg"])
