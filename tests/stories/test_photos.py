@@ -15,6 +15,7 @@ from bot.storage.queries import photos as queries
 from bot.storage.tables import Patient
 from tests.cast import Actor, Clinic
 from tests.pictures import made
+from tests.stories.test_visits import card_of
 
 NEVER = ("normal", "fine", "harmless", "looks", "healing", "nothing to worry", "do not worry")
 
@@ -116,6 +117,61 @@ async def test_a_yes_taken_back_removes_what_was_kept(clinic: Clinic) -> None:
     assert await states(clinic) == ["deleted(front)"]
     (consent,) = await clinic.rows("SELECT * FROM v_consent WHERE purpose = 'photos'")
     assert consent["withdrawn_at"] is not None
+
+
+async def another_phone(clinic: Clinic) -> Actor:
+    """Ana has opened a new link with another phone."""
+    nour = clinic.nour
+    await clinic.forward(minutes=1)
+    await card_of(clinic, "Ana")
+    await nour.taps("Make a new link")
+    await nour.taps("Make a new link")
+    anew = clinic.someone("Ana", username="ana_anew")
+    await anew.opens(nour.link)
+    return anew
+
+
+async def test_a_new_phones_yes_is_not_about_what_another_account_sent(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await sends(clinic, ana, made.sharp())
+    anew = await another_phone(clinic)
+    await anew.taps("Yes, that is me")
+    await anew.taps("I am 18+ and I agree")
+    await anew.taps("Yes")
+    await nour.taps("Yes, confirm", nour.find("Ana, @ana_anew"))
+    assert any("Do you agree?" in each for each in await sends(clinic, anew, made.sharp(2)))
+    await anew.taps("I agree", anew.find("May I keep your photos"))
+    assert await states(clinic) == ["refused", "stored(front)"]
+    assert asked_for(clinic, "getFile") == 1
+    assert await clinic.rows("SELECT * FROM photo WHERE sealed IS NOT NULL") == []
+
+
+async def test_photos_move_to_another_phone_but_end_with_a_no_there(clinic: Clinic) -> None:
+    await agreeing(clinic, clinic.ana)
+    anew = await another_phone(clinic)
+    assert (len(files(clinic)), await states(clinic)) == (1, ["stored(front)"])
+    await anew.taps("Yes, that is me")
+    await anew.taps("No, thanks")
+    assert (files(clinic), await states(clinic)) == ([], ["deleted(front)"])
+
+
+async def test_photos_end_with_the_account_that_says_this_is_not_me(clinic: Clinic) -> None:
+    ana, faults = clinic.ana, clinic.rehearsal.telegram.faults
+    await agreeing(clinic, ana)
+    faults.drop("getFile", delivered=False)
+    await sends(clinic, ana, made.sharp(2))
+    await ana.says("/settings")
+    await ana.taps("This is not me")
+    await ana.taps("No, that is not me")
+    assert (files(clinic), await states(clinic)) == ([], ["deleted(front)", "refused"])
+
+
+async def test_photos_end_with_a_link_that_reached_somebody_else(clinic: Clinic) -> None:
+    await agreeing(clinic, clinic.ana)
+    other = await another_phone(clinic)
+    await other.taps("No, wrong person")
+    assert (files(clinic), await states(clinic)) == ([], ["deleted(front)"])
 
 
 async def test_an_unanswered_question_is_asked_once_for_an_album(clinic: Clinic) -> None:

@@ -132,6 +132,15 @@ async def end(session: AsyncSession, refs: Collection[str]) -> None:
     )
 
 
+async def let_go_waiting(session: AsyncSession, patient_id: int) -> None:
+    """Let go of what waits of a patient: it is never fetched."""
+    await session.exec(
+        update(Photo)
+        .where(col(Photo.patient_id) == patient_id, col(Photo.state) == PhotoState.WAITING)
+        .values(state=PhotoState.REFUSED, sealed=None)
+    )
+
+
 async def refuse_unanswered(session: AsyncSession, before: datetime) -> int:
     """Let go of what has waited since ``before``; return how many photos that were."""
     done = await session.exec(
