@@ -85,8 +85,13 @@ async def _too_many(turn: Turn, patient: Patient) -> bool:
 
 def latest(whole: Situation) -> CoursePlan | None:
     """Return the course whose session was the last one: a photo shows its area."""
-    done = [plan for plan in whole.courses if plan.latest is not None]
-    return done[-1] if done else None
+    done = [
+        (plan.latest.done_at, plan)
+        for plan in reversed(whole.courses)
+        if plan.latest is not None and plan.latest.done_at is not None
+    ]
+    # Of two at the same moment the newer course: the first of the latest is taken.
+    return max(done, key=lambda each: each[0])[1] if done else None
 
 
 async def _ask(turn: Turn, patient: Patient) -> None:

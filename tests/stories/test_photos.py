@@ -15,6 +15,7 @@ from bot.storage.queries import photos as queries
 from bot.storage.tables import Patient
 from tests.cast import Actor, Clinic
 from tests.pictures import made
+from tests.stories.test_courses import add
 from tests.stories.test_visits import card_of
 
 NEVER = ("normal", "fine", "harmless", "looks", "healing", "nothing to worry", "do not worry")
@@ -51,6 +52,11 @@ async def sends(clinic: Clinic, actor: Actor, *pictures: bytes) -> list[str]:
 async def agreeing(clinic: Clinic, actor: Actor) -> None:
     """A patient who has joined and agreed to photos."""
     await clinic.enroll(actor, actor.person.first_name)
+    await agreeing_now(clinic, actor)
+
+
+async def agreeing_now(clinic: Clinic, actor: Actor) -> None:
+    """A patient who has joined sends a photo and agrees."""
     await sends(clinic, actor, made.sharp())
     await actor.taps("I agree")
     actor.news()
@@ -265,6 +271,18 @@ async def test_what_is_no_picture_does_no_harm(clinic: Clinic) -> None:
     calls = asked_for(clinic, "getFile")
     await ana.does(ana.person.sends_document, b"%PDF-1.7", "letter.pdf", "application/pdf")
     assert asked_for(clinic, "getFile") == calls
+
+
+async def test_a_photo_is_of_the_latest_session_not_of_the_newest_course(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-12 08:00")
+    await add(clinic, "2026-03-09 10:00")
+    await agreeing_now(clinic, ana)
+    (photo,) = await clinic.rows("SELECT visit_id, day FROM photo")
+    sessions = await clinic.rows("SELECT id, done_at FROM visit ORDER BY done_at")
+    assert len(sessions) == 2
+    assert (photo["visit_id"], photo["day"]) == (sessions[-1]["id"], 2)
 
 
 async def test_an_angle_is_corrected_by_a_tap(clinic: Clinic) -> None:
