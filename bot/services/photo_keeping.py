@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 
@@ -24,6 +25,7 @@ from bot.storage.database import Priority
 from bot.storage.queries import people
 from bot.storage.queries import photos as queries
 from bot.storage.tables import Photo
+from bot.storage.vault import VaultError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ MOST_ATTEMPTS = 3
 _SHORTEST_KEEPING = timedelta(days=1)
 _LOOK_S = 30.0
 _REST_S = 30.0
+_LONGEST_REST_S = 3600.0
 _TIDY_S = 3600.0
 
 
@@ -56,6 +59,7 @@ class Keeper:
         self._working = False
         self._rest_until_s = 0.0
         self._resting: dict[str, float] = {}
+        self._broken: dict[str, int] = {}
         self._tidy_at_s = 0.0
         self._missing_told = False
         self._outages = Outages(log)
@@ -118,21 +122,35 @@ class Keeper:
             for row in await self._in_order(several):
                 if await self._tried(row):
                     self._resting.pop(row.ref, None)
+                    self._broken.pop(row.ref, None)
                     continue
                 # It holds up nobody; when nothing succeeds it is the line, and everybody waits.
-                self._resting[row.ref] = now_s + _REST_S
-                failed += 1
+                n_broken = self._broken.get(row.ref, 0)
+                self._resting[row.ref] = now_s + min(_REST_S * 2**n_broken, _LONGEST_REST_S)
+                failed += not n_broken
                 if failed >= MOST_ATTEMPTS:
                     self._rest_until_s = now_s + _REST_S
                     return _REST_S
         return wait_s
 
     async def _tried(self, row: Photo) -> bool:
-        """Keep one photo; trouble of the machine's (a full disk) is tried again like the line's."""
+        """Keep one photo; trouble of the machine's (a full disk) is tried again like the line's.
+
+        What fails by itself holds up nobody: it rests, longer each time.
+        """
         try:
             done = await self._keep(row)
         except OSError as error:
             self._outages.failed("a photo could not be kept", error, "photo_failed")
+            return False
+        except (_Stopped, OperationalError, InterfaceError):
+            raise
+        except Exception:
+            self._broken[row.ref] = self._broken.get(row.ref, 0) + 1
+            log.exception(
+                "a photo could not be brought to its end",
+                extra={"action": "photo_broken", "photo": row.ref},
+            )
             return False
         self._outages.over("photo_failed")
         return done
@@ -140,12 +158,26 @@ class Keeper:
     async def _in_order(self, rows: Sequence[Photo]) -> list[Photo]:
         """Return photos in the order in which the patient sent them, however they arrived."""
         async with self._deps.database.read() as session:
-            return sorted(rows, key=lambda row: int(sealed.read(session, row).get("number") or 0))
+            try:
+                return sorted(
+                    rows, key=lambda row: int(sealed.read(session, row).get("number") or 0)
+                )
+            except (VaultError, ValueError):
+                # As they came: the one that nobody can read ends by itself.
+                return list(rows)
 
     async def _keep(self, row: Photo) -> bool:
         """Bring one photo to its end; false when it has to be tried again later."""
-        async with self._deps.database.read() as session:
-            notes = sealed.read(session, row)
+        try:
+            async with self._deps.database.read() as session:
+                notes = sealed.read(session, row)
+        except VaultError:
+            # Nobody can say any more where it is fetched.
+            log.exception(
+                "a photo's notes cannot be read",
+                extra={"action": "photo_broken", "photo": row.ref},
+            )
+            return await self._settle(row, Answer(Verdict.NOT_A_PICTURE))
         if int(notes.get("size") or 0) > fetching.MOST_BYTES:
             return await self._settle(row, Answer(Verdict.TOO_LARGE))
         got = await self._unless_stopping(fetching.fetch(self._bot, str(notes.get("file_id", ""))))
