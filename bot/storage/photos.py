@@ -32,11 +32,16 @@ class PhotoFiles:
         part = path.with_suffix(_UNFINISHED)
         part.unlink(missing_ok=True)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(held)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(held)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            # What did not fit must not take what is left of the disk.
+            part.unlink(missing_ok=True)
+            raise
         self._sync()
 
     def read(self, ref: str) -> bytes | None:
