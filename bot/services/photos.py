@@ -74,13 +74,10 @@ async def receive(turn: Turn, picture: Picture, *, urgent: bool) -> None:
 
 
 async def _too_many(turn: Turn, patient: Patient) -> bool:
-    """Say whether more of one patient's photos would only fill the disk."""
+    """Say whether more of one patient's photos would only fill the disk, or the line."""
     patient_id = patient.id or 0
     lately = await queries.taken_since(turn.session, patient_id, turn.now - _DAY)
-    return (
-        lately >= MOST_A_DAY
-        or await queries.taken_since(turn.session, patient_id, None) >= MOST_KEPT
-    )
+    return lately >= MOST_A_DAY or await queries.count_held(turn.session, patient_id) >= MOST_KEPT
 
 
 def latest(whole: Situation) -> CoursePlan | None:

@@ -391,6 +391,30 @@ async def test_nobody_fills_the_disk_with_photos(clinic: Clinic) -> None:
     assert len(files(clinic)) == MOST_A_DAY
 
 
+async def test_nobody_has_the_bot_fetch_without_end(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await agreeing(clinic, ana)
+    calls = asked_for(clinic, "getFile")
+    for _ in range(MOST_A_DAY + 2):
+        await ana.does(ana.person.sends_document, made.page(), "page.jpg", "image/jpeg")
+    # The first photo of the day was one of them.
+    assert asked_for(clinic, "getFile") - calls == MOST_A_DAY - 1
+    await clinic.forward(days=1)
+    _, kept = await sends(clinic, ana, made.sharp(2))
+    assert "I keep 1 photo" in kept
+
+
+async def test_photos_from_before_the_yes_leave_room_for_those_after_it(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    for _ in range(MOST_A_DAY):
+        await ana.does(ana.person.sends_photo, made.sharp(), "there is pus")
+    assert set(await states(clinic)) == {"refused"}
+    await ana.forges("1:keepphotos:yes")
+    await sends(clinic, ana, made.sharp())
+    assert (await states(clinic))[MOST_A_DAY:] == ["stored(front)"]
+
+
 async def test_what_was_left_over_is_tidied(clinic: Clinic) -> None:
     ana = clinic.ana
     await agreeing(clinic, ana)
