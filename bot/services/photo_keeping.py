@@ -12,14 +12,15 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 
-from bot.domain.states import Cause, PhotoState
+from bot.domain.states import PhotoState
 from bot.logs import Outages
 from bot.outgoing import fetching
 from bot.outgoing.fetching import Missed
 from bot.pictures import child
 from bot.pictures.wire import READABLE, Answer, Task, Verdict
-from bot.services import holding, photo_answers, trouble
+from bot.services import holding, photo_answers
 from bot.services.deps import Deps
+from bot.services.photo_tidying import Tidier
 from bot.storage import sealed
 from bot.storage.database import Priority
 from bot.storage.queries import people
@@ -33,8 +34,6 @@ T = TypeVar("T")
 
 # An album is so many updates, and nothing says how many: it is whole when none came for so long.
 ALBUM_WAIT = timedelta(seconds=2)
-# A question left open so long was answered: what waits for it is let go.
-UNANSWERED = timedelta(days=7)
 MOST_ATTEMPTS = 3
 # No clinic keeps photos for less.
 _SHORTEST_KEEPING = timedelta(days=1)
@@ -61,7 +60,7 @@ class Keeper:
         self._resting: dict[str, float] = {}
         self._broken: dict[str, int] = {}
         self._tidy_at_s = 0.0
-        self._missing_told = False
+        self._tidier = Tidier(deps)
         self._outages = Outages(log)
         self.ended = asyncio.Event()
 
@@ -104,7 +103,7 @@ class Keeper:
                 return _LOOK_S
             rows = await queries.waiting(session)
         if now_s >= self._tidy_at_s:
-            await self._tidy(now)
+            await self._tidier.tidy(now)
             self._tidy_at_s = now_s + _TIDY_S
         if now_s < self._rest_until_s:
             return min(self._rest_until_s - now_s, _LOOK_S)
@@ -261,53 +260,6 @@ class Keeper:
         if not any(each.state is PhotoState.WAITING for each in several):
             await photo_answers.tell(session, self._deps, several, now)
         return stored
-
-    async def _tidy(self, now: datetime) -> None:
-        """Remove files without a row, end rows without a file, let unanswered ones go.
-
-        Where most files are missing, nothing is removed or ended, and the leads are told: it is
-        the folder then, which somebody may still mend.
-        """
-        files = self._deps.photos
-        # Before the rows: nobody but this loop adds any, so what is stored has its file by now. A
-        # file whose row ends meanwhile is removed once more.
-        kept = await self._listed()
-        async with self._deps.database.write(Priority.PLAN) as session:
-            await queries.refuse_unanswered(session, now - UNANSWERED)
-            stored = await queries.stored_refs(session)
-            lost = stored if kept is None else stored - kept
-            if lost:
-                log.error(
-                    "photos have no file any more",
-                    extra={"action": "photos_lost", "count": len(lost)},
-                )
-            folder_gone = len(stored) < 2 * len(lost)
-            if folder_gone:
-                await self._tell_missing(session, len(lost), now)
-            else:
-                await queries.end(session, lost)
-        self._missing_told = folder_gone
-        self._deps.bells.outbox.set()
-        if kept is None or folder_gone:
-            return
-        for ref in kept - stored:
-            files.remove(ref)
-        files.clear_unfinished()
-
-    async def _listed(self) -> set[str] | None:
-        """Return the references of all photo files; nothing when nobody can say."""
-        try:
-            kept = await asyncio.to_thread(self._deps.photos.kept)
-        except OSError as error:
-            self._outages.failed("the photo folder cannot be read", error, "photo_folder")
-            return None
-        self._outages.over("photo_folder")
-        return kept
-
-    async def _tell_missing(self, session: AsyncSession, n_missing: int, now: datetime) -> None:
-        # Once: what is lost for good stays missing until its time is over, which may be months.
-        if not self._missing_told:
-            await trouble.raise_(session, Cause.PHOTOS, now, {"how_many": n_missing})
 
 
 def waits(now: datetime) -> ColumnElement[bool]:
