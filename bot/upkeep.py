@@ -69,7 +69,7 @@ async def save(
             made.append(Saved(photo_copies.add(copy, files), None))
 
     def beside() -> None:
-        if with_photos and files.kept():
+        if with_photos and photo_copies.listed(files):
             there = photo_copies.beside(target)
             made.append(Saved(photo_copies.save(there, files), there))
 
@@ -177,8 +177,10 @@ async def _restore_file(
             named = await _named(copy)
         finally:
             await copy.close()
-        # Before the one moment: what a restore that fails has brought is tidied away by the bot.
+        # Before the one moment: what a restore that fails has brought is tidied away by the bot. So
+        # is a folder found out that cannot be read.
         files = PhotoFiles(options.data_dir / FOLDER, keys)
+        await asyncio.to_thread(photo_copies.listed, files)
         put = await asyncio.to_thread(
             photo_copies.put_back, staged, files, lambda ref: ref in named
         )
@@ -248,6 +250,8 @@ async def _restore_dump(options: Settings, source: Path, keys: vault.Vault) -> R
         photo_copies.beside(source),
         None,
     )
+    # One that cannot be read is found out before the database is changed.
+    await asyncio.to_thread(photo_copies.listed, files)
     if beside.is_file():
         put = await asyncio.to_thread(photo_copies.put_back, beside, files, lambda _ref: True)
     await asyncio.to_thread(dumps.restore, options.database, source, held, holding.ABOVE)

@@ -105,6 +105,7 @@ class Cause(StrEnum):
     CONFLICT = "conflict"
     DISK = "disk"
     DATABASE = "database"
+    PHOTOS = "photos"
     GAP = "gap"
     CLOCK = "clock"
     FUSE = "fuse"

@@ -782,6 +782,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/trouble_conflict": Text(("since_at", "until_at")),
     "practitioner/trouble_disk": Text(("since_at", "until_at", "percent")),
     "practitioner/trouble_database": Text(("since_at", "until_at")),
+    "practitioner/trouble_photos": Text(("since_at", "until_at", "how_many")),
     "practitioner/trouble_gap": Text(("since_at", "until_at")),
     "practitioner/trouble_clock": Text(("since_at", "until_at", "held")),
     "practitioner/trouble_fuse": Text(("since_at", "until_at", "patient", "how_many")),

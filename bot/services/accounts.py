@@ -19,7 +19,10 @@ _BEFORE, _STATE, _AGAIN = "before", "before_state", "again"
 
 
 async def unlink(turn: Turn, patient: Patient) -> None:
-    """Let go of the patient's account; the patient can be invited again."""
+    """Let go of the patient's account; the patient can be invited again.
+
+    Photos that wait go with it; those that are kept stay, as it may only be another phone.
+    """
     for purpose in (REMINDERS, photos.PURPOSE):
         consent = await people.active_consent(turn.session, patient.id or 0, purpose)
         if consent is None:
@@ -27,6 +30,8 @@ async def unlink(turn: Turn, patient: Patient) -> None:
         # It was the yes of that account.
         consent.withdrawn_at = turn.now
         turn.session.add(consent)
+    # That account sent them: the yes of the next one is not about them.
+    await photos.let_go_waiting(turn.session, patient.id or 0)
     account, patient.telegram_id = patient.telegram_id, None
     joined = patient.joined_at is not None
     patient.state = PatientState.INVITED

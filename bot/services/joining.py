@@ -16,6 +16,7 @@ from bot.services import (
     invitations,
     menus,
     outbox,
+    photo_consent,
     reach,
     situation,
     team,
@@ -158,6 +159,7 @@ async def wrong_person(turn: Turn) -> None:
         rows=[[Button(label="new_link", data=buttons.pack("link", patient.ref))]],
     )
     await turn.session.flush()
+    await photo_consent.withdraw(turn, patient)
     await accounts.unlink(turn, patient)
 
 
@@ -180,6 +182,7 @@ async def refuse(turn: Turn) -> None:
     await turn.tell_patient(patient, "patient/refused")
     await _tell_clinic(turn, patient, "practitioner/declined")
     await turn.session.flush()
+    await photo_consent.withdraw(turn, patient)
     await accounts.unlink(turn, patient)
     patient.state = PatientState.DECLINED
     turn.session.add(patient)

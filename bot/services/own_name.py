@@ -6,7 +6,17 @@ from bot.domain import typed
 from bot.domain.states import Lane, PatientState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import accounts, enrolling, joining, own_settings, pausing, reports, team, words
+from bot.services import (
+    accounts,
+    enrolling,
+    joining,
+    own_settings,
+    pausing,
+    photo_consent,
+    reports,
+    team,
+    words,
+)
 from bot.services import typed_texts as own_words
 from bot.services.errors import CareError, StaleButton
 from bot.services.planning import replan
@@ -100,5 +110,6 @@ async def let_go(turn: Turn) -> None:
             lane=Lane.DANGER,
         )
     await turn.session.flush()
+    await photo_consent.withdraw(turn, patient)
     await accounts.unlink(turn, patient)
     await replan(turn.session, patient.id or 0, turn.now)

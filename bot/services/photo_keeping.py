@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from telegram import Bot
 
@@ -19,11 +20,13 @@ from bot.pictures import child
 from bot.pictures.wire import READABLE, Answer, Task, Verdict
 from bot.services import holding, photo_answers
 from bot.services.deps import Deps
+from bot.services.photo_tidying import Tidier
 from bot.storage import sealed
 from bot.storage.database import Priority
 from bot.storage.queries import people
 from bot.storage.queries import photos as queries
 from bot.storage.tables import Photo
+from bot.storage.vault import VaultError
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +34,12 @@ T = TypeVar("T")
 
 # An album is so many updates, and nothing says how many: it is whole when none came for so long.
 ALBUM_WAIT = timedelta(seconds=2)
-# A question left open so long was answered: what waits for it is let go.
-UNANSWERED = timedelta(days=7)
 MOST_ATTEMPTS = 3
 # No clinic keeps photos for less.
 _SHORTEST_KEEPING = timedelta(days=1)
 _LOOK_S = 30.0
 _REST_S = 30.0
+_LONGEST_REST_S = 3600.0
 _TIDY_S = 3600.0
 
 
@@ -56,7 +58,9 @@ class Keeper:
         self._working = False
         self._rest_until_s = 0.0
         self._resting: dict[str, float] = {}
+        self._broken: dict[str, int] = {}
         self._tidy_at_s = 0.0
+        self._tidier = Tidier(deps)
         self._outages = Outages(log)
         self.ended = asyncio.Event()
 
@@ -99,7 +103,7 @@ class Keeper:
                 return _LOOK_S
             rows = await queries.waiting(session)
         if now_s >= self._tidy_at_s:
-            await self._tidy(now)
+            await self._tidier.tidy(now)
             self._tidy_at_s = now_s + _TIDY_S
         if now_s < self._rest_until_s:
             return min(self._rest_until_s - now_s, _LOOK_S)
@@ -117,21 +121,35 @@ class Keeper:
             for row in await self._in_order(several):
                 if await self._tried(row):
                     self._resting.pop(row.ref, None)
+                    self._broken.pop(row.ref, None)
                     continue
                 # It holds up nobody; when nothing succeeds it is the line, and everybody waits.
-                self._resting[row.ref] = now_s + _REST_S
-                failed += 1
+                n_broken = self._broken.get(row.ref, 0)
+                self._resting[row.ref] = now_s + min(_REST_S * 2**n_broken, _LONGEST_REST_S)
+                failed += not n_broken
                 if failed >= MOST_ATTEMPTS:
                     self._rest_until_s = now_s + _REST_S
                     return _REST_S
         return wait_s
 
     async def _tried(self, row: Photo) -> bool:
-        """Keep one photo; trouble of the machine's (a full disk) is tried again like the line's."""
+        """Keep one photo; trouble of the machine's (a full disk) is tried again like the line's.
+
+        What fails by itself holds up nobody: it rests, longer each time.
+        """
         try:
             done = await self._keep(row)
         except OSError as error:
             self._outages.failed("a photo could not be kept", error, "photo_failed")
+            return False
+        except (_Stopped, OperationalError, InterfaceError):
+            raise
+        except Exception:
+            self._broken[row.ref] = self._broken.get(row.ref, 0) + 1
+            log.exception(
+                "a photo could not be brought to its end",
+                extra={"action": "photo_broken", "photo": row.ref},
+            )
             return False
         self._outages.over("photo_failed")
         return done
@@ -139,12 +157,26 @@ class Keeper:
     async def _in_order(self, rows: Sequence[Photo]) -> list[Photo]:
         """Return photos in the order in which the patient sent them, however they arrived."""
         async with self._deps.database.read() as session:
-            return sorted(rows, key=lambda row: int(sealed.read(session, row).get("number") or 0))
+            try:
+                return sorted(
+                    rows, key=lambda row: int(sealed.read(session, row).get("number") or 0)
+                )
+            except (VaultError, ValueError):
+                # As they came: the one that nobody can read ends by itself.
+                return list(rows)
 
     async def _keep(self, row: Photo) -> bool:
         """Bring one photo to its end; false when it has to be tried again later."""
-        async with self._deps.database.read() as session:
-            notes = sealed.read(session, row)
+        try:
+            async with self._deps.database.read() as session:
+                notes = sealed.read(session, row)
+        except VaultError:
+            # Nobody can say any more where it is fetched.
+            log.exception(
+                "a photo's notes cannot be read",
+                extra={"action": "photo_broken", "photo": row.ref},
+            )
+            return await self._settle(row, Answer(Verdict.NOT_A_PICTURE))
         if int(notes.get("size") or 0) > fetching.MOST_BYTES:
             return await self._settle(row, Answer(Verdict.TOO_LARGE))
         got = await self._unless_stopping(fetching.fetch(self._bot, str(notes.get("file_id", ""))))
@@ -228,26 +260,6 @@ class Keeper:
         if not any(each.state is PhotoState.WAITING for each in several):
             await photo_answers.tell(session, self._deps, several, now)
         return stored
-
-    async def _tidy(self, now: datetime) -> None:
-        """Remove files without a row, end rows without a file, let unanswered ones go."""
-        files = self._deps.photos
-        async with self._deps.database.write(Priority.PLAN) as session:
-            await queries.refuse_unanswered(session, now - UNANSWERED)
-            if not files.is_there:
-                return
-            # Nobody but this loop adds any: a file whose row ends meanwhile is removed once more.
-            kept = files.kept()
-            stored = await queries.stored_refs(session)
-            if lost := stored - kept:
-                log.error(
-                    "photos have no file any more",
-                    extra={"action": "photos_lost", "count": len(lost)},
-                )
-                await queries.end(session, lost)
-        for ref in kept - stored:
-            files.remove(ref)
-        files.clear_unfinished()
 
 
 def waits(now: datetime) -> ColumnElement[bool]:

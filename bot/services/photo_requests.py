@@ -10,6 +10,7 @@ from bot.services.enrolling import lead_or_practitioner, own_patient
 from bot.services.errors import CareError
 from bot.services.turn import Turn
 from bot.storage.queries import alerts, told
+from bot.storage.queries import outbox as queries
 from bot.storage.tables import Patient
 
 _WANTED = "patient/photo_wanted"
@@ -41,8 +42,8 @@ async def row(turn: Turn, patient: Patient) -> list[list[Button]]:
 async def ask(turn: Turn, ref: str) -> None:
     """Ask a patient for a photo in the name of whoever taps; what it needs follows their yes.
 
-    While a report of theirs is open it goes at once, as they wait for the clinic; else outside
-    quiet hours.
+    While a report of theirs is open it goes at once, as they wait for the clinic, and takes the
+    place of one that waits for the morning; else outside quiet hours.
     """
     practitioner = lead_or_practitioner(turn)
     patient = await own_patient(turn, ref)
@@ -50,10 +51,10 @@ async def ask(turn: Turn, ref: str) -> None:
     if not await may_ask(turn, patient):
         raise CareError("photo_not_asked", {"patient": name})
     turn.toast = "asked"
-    since = turn.now - _ASKED_LATELY
-    if await told.count_said(turn.session, patient.telegram_id or 0, _WANTED, since):
-        return
     waiting = await alerts.open_of_patient(turn.session, patient.id or 0)
+    if await _asked_already(turn, patient, at_once=bool(waiting)):
+        return
+    await queries.drop_questions(turn.session, patient.id or 0, [_WANTED])
     await outbox.to_patient(
         turn.session,
         patient,
@@ -76,3 +77,15 @@ async def ask(turn: Turn, ref: str) -> None:
         [actions.card_button(patient)],
         patient=patient,
     )
+
+
+async def _asked_already(turn: Turn, patient: Patient, *, at_once: bool) -> bool:
+    """Say whether the patient has just been asked, or is about to be.
+
+    What waits for the morning is no answer to somebody who asks at once.
+    """
+    chat_id, since = patient.telegram_id or 0, turn.now - _ASKED_LATELY
+    if await told.said_between(turn.session, chat_id, _WANTED, since, turn.now):
+        return True
+    lanes = (Lane.REPLY,) if at_once else (Lane.REPLY, Lane.CARE)
+    return await told.about_to_be_said(turn.session, chat_id, _WANTED, lanes)

@@ -6,13 +6,13 @@ from datetime import timedelta
 from bot.domain.states import PhotoState
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import reports, situation
+from bot.services import photo_consent, reports, situation
 from bot.services.deps import new_ref
 from bot.services.errors import StaleButton
 from bot.services.situation import CoursePlan, Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
-from bot.storage.queries import alerts, people
+from bot.storage.queries import alerts
 from bot.storage.queries import photos as queries
 from bot.storage.tables import Consent, Patient, Photo
 
@@ -44,7 +44,7 @@ async def receive(turn: Turn, picture: Picture, *, urgent: bool) -> None:
         return
     if not turn.clinic.photos_on:
         return
-    agreed = await _agreed(turn, patient) is not None
+    agreed = await photo_consent.agreed(turn, patient) is not None
     others = await queries.waiting_of(turn.session, patient.id or 0)
     urgent = urgent or bool(await alerts.open_of_patient(turn.session, patient.id or 0))
     ask = not agreed and patient.photo_requests and not urgent
@@ -73,24 +73,22 @@ async def receive(turn: Turn, picture: Picture, *, urgent: bool) -> None:
         await _ask(turn, patient)
 
 
-async def _agreed(turn: Turn, patient: Patient) -> Consent | None:
-    return await people.active_consent(turn.session, patient.id or 0, queries.PURPOSE)
-
-
 async def _too_many(turn: Turn, patient: Patient) -> bool:
-    """Say whether more of one patient's photos would only fill the disk."""
+    """Say whether more of one patient's photos would only fill the disk, or the line."""
     patient_id = patient.id or 0
     lately = await queries.taken_since(turn.session, patient_id, turn.now - _DAY)
-    return (
-        lately >= MOST_A_DAY
-        or await queries.taken_since(turn.session, patient_id, None) >= MOST_KEPT
-    )
+    return lately >= MOST_A_DAY or await queries.count_held(turn.session, patient_id) >= MOST_KEPT
 
 
 def latest(whole: Situation) -> CoursePlan | None:
     """Return the course whose session was the last one: a photo shows its area."""
-    done = [plan for plan in whole.courses if plan.latest is not None]
-    return done[-1] if done else None
+    done = [
+        (plan.latest.done_at, plan)
+        for plan in reversed(whole.courses)
+        if plan.latest is not None and plan.latest.done_at is not None
+    ]
+    # Of two at the same moment the newer course: the first of the latest is taken.
+    return max(done, key=lambda each: each[0])[1] if done else None
 
 
 async def _ask(turn: Turn, patient: Patient) -> None:
@@ -113,7 +111,7 @@ async def coach(turn: Turn) -> None:
     if not turn.clinic.photos_on or patient.confirmed_at is None:
         await reports.ask_clinic(turn)
         return
-    if await _agreed(turn, patient) is None:
+    if await photo_consent.agreed(turn, patient) is None:
         await _ask(turn, patient)
         return
     whole = await situation.read(turn.session, patient.id or 0)
@@ -141,7 +139,7 @@ async def agree(turn: Turn) -> None:
     """Record the yes; photos that waited for it are fetched now, else the tips follow."""
     patient = _asked(turn)
     turn.toast = "got_it"
-    if await _agreed(turn, patient) is not None:
+    if await photo_consent.agreed(turn, patient) is not None:
         return
     written_in = turn.deps.texts.language_of(patient.language, _CONSENT)
     turn.session.add(
@@ -168,27 +166,10 @@ async def refuse(turn: Turn) -> None:
     if turn.patient is None:
         raise StaleButton
     patient = turn.patient
-    await withdraw(turn, patient)
+    await photo_consent.withdraw(turn, patient)
     patient.photo_requests = False
     turn.session.add(patient)
     await turn.tell_patient(patient, "patient/photo_declined")
-
-
-async def withdraw(turn: Turn, patient: Patient) -> None:
-    """End the consent to photos; those that were kept are gone with it."""
-    consent = await _agreed(turn, patient)
-    if consent is not None:
-        consent.withdrawn_at = turn.now
-        turn.session.add(consent)
-    for row in await queries.waiting_of(turn.session, patient.id or 0):
-        row.state, row.sealed = PhotoState.REFUSED, None
-        turn.session.add(row)
-    refs = [each.ref for each in await queries.stored_of(turn.session, patient.id or 0)]
-    await queries.end(turn.session, refs)
-    await turn.session.flush()
-    for ref in refs:
-        # Before the commit: a row that is left without its file is ended by the next look.
-        turn.deps.photos.remove(ref)
 
 
 async def name_angle(turn: Turn, ref: str, angle: str) -> None:

@@ -27,19 +27,36 @@ def save(target: Path, files: PhotoFiles) -> int:
 def add(copy: Path, files: PhotoFiles) -> int:
     """Put all photos into the SQLite file ``copy``; return how many.
 
-    After the database was copied: each photo that it names has had its file before.
+    After the database was copied: each photo that it names has had its file before. Raises
+    ``BackupError`` when one cannot be read: a backup without it would look whole.
     """
     count = 0
+    refs = listed(files)
     with closing(connect(copy)) as into, into:
         into.execute("DROP TABLE IF EXISTS photo_file")
         into.execute("CREATE TABLE photo_file (ref TEXT PRIMARY KEY, sealed BLOB NOT NULL)")
-        for ref in sorted(files.kept()):
-            held = files.read_sealed(ref)
+        for ref in refs:
+            held = _read(files, ref)
             # One whose time is over meanwhile has no file any more.
             if held is not None:
                 into.execute("INSERT INTO photo_file VALUES (?, ?)", (ref, held))
                 count += 1
     return count
+
+
+def listed(files: PhotoFiles) -> list[str]:
+    """Return the references of all photos; raises ``BackupError`` when nobody can say."""
+    try:
+        return sorted(files.kept())
+    except OSError as error:
+        raise BackupError(f"the photo folder cannot be read ({error.strerror})") from error
+
+
+def _read(files: PhotoFiles, ref: str) -> bytes | None:
+    try:
+        return files.read_sealed(ref)
+    except OSError as error:
+        raise BackupError(f"a photo cannot be read ({error.strerror})") from error
 
 
 def put_back(copy: Path, files: PhotoFiles, wanted: Callable[[str], bool]) -> set[str] | None:

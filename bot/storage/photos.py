@@ -32,11 +32,16 @@ class PhotoFiles:
         part = path.with_suffix(_UNFINISHED)
         part.unlink(missing_ok=True)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(held)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(held)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            # What did not fit must not take what is left of the disk.
+            part.unlink(missing_ok=True)
+            raise
         self._sync()
 
     def read(self, ref: str) -> bytes | None:
@@ -65,18 +70,24 @@ class PhotoFiles:
             self._sync()
 
     def kept(self) -> set[str]:
-        """Return the references of all photos that have a file."""
-        return {path.stem for path in self._folder.glob(f"*{_ENDING}")}
+        """Return the references of all photos that have a file; none before the first photo.
+
+        Raises ``OSError`` when the folder cannot be read: then nothing can be said of any photo.
+        """
+        return {path.stem for path in self._files(_ENDING)}
 
     def clear_unfinished(self) -> None:
         """Remove what a kill left half written; nothing may be being written meanwhile."""
-        for path in self._folder.glob(f"*{_UNFINISHED}"):
+        for path in self._files(_UNFINISHED):
             path.unlink(missing_ok=True)
 
-    @property
-    def is_there(self) -> bool:
-        """Whether the folder exists: without it nothing can be said of any photo."""
-        return self._folder.is_dir()
+    def _files(self, ending: str) -> list[Path]:
+        # Not by glob: it passes over a folder that it may not read, as if that were empty.
+        try:
+            with os.scandir(self._folder) as found:
+                return [Path(each.path) for each in found if each.name.endswith(ending)]
+        except FileNotFoundError:
+            return []
 
     @property
     def _key(self) -> Vault:

@@ -79,6 +79,47 @@ async def test_at_night_only_who_waits_for_the_clinic_is_asked(clinic: Clinic) -
     assert asked(ana) == 2
 
 
+async def test_one_that_waits_for_the_morning_keeps_back_none_under_an_alert(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-10 22:00")
+    await card_of(clinic, "Ana")
+    card = nour.person.last_message
+    await nour.taps(ASK, card)
+    await ana.reports_danger()
+    await nour.taps("I am on it")
+    taken = nour.person.last_message
+    await nour.taps(ASK, taken)
+    assert nour.last_message.startswith("I have asked Ana for a photo.")
+    assert asked(ana) == 1
+    await nour.taps(ASK, taken)
+    await clinic.tick("2026-03-11 10:00")
+    # It took the place of the one that waited.
+    assert asked(ana) == 1
+    await clinic.check_ledger()
+
+
+async def test_a_night_of_asking_asks_once_in_the_morning(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-10 22:00")
+    await card_of(clinic, "Ana")
+    card = nour.person.last_message
+    for _ in range(3):
+        await nour.taps(ASK, card)
+        await clinic.forward(minutes=11)
+    await clinic.tick("2026-03-11 08:30")
+    assert asked(ana) == 1
+    # It came just now, though it was asked for long ago.
+    await nour.taps(ASK, card)
+    assert asked(ana) == 1
+    await clinic.forward(minutes=11)
+    await nour.taps(ASK, card)
+    assert asked(ana) == 2
+
+
 async def test_a_wish_for_no_photos_and_a_stop_are_kept(clinic: Clinic) -> None:
     nour = clinic.nour
     await nour.says("/enroll Ana mesotherapy-face")

@@ -1,6 +1,7 @@
 """Photos: agreed to, judged, kept encrypted, shown side by side, gone when their time is over."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from bot.storage.queries import photos as queries
 from bot.storage.tables import Patient
 from tests.cast import Actor, Clinic
 from tests.pictures import made
+from tests.stories.test_courses import add
+from tests.stories.test_visits import card_of
 
 NEVER = ("normal", "fine", "harmless", "looks", "healing", "nothing to worry", "do not worry")
 
@@ -49,6 +52,11 @@ async def sends(clinic: Clinic, actor: Actor, *pictures: bytes) -> list[str]:
 async def agreeing(clinic: Clinic, actor: Actor) -> None:
     """A patient who has joined and agreed to photos."""
     await clinic.enroll(actor, actor.person.first_name)
+    await agreeing_now(clinic, actor)
+
+
+async def agreeing_now(clinic: Clinic, actor: Actor) -> None:
+    """A patient who has joined sends a photo and agrees."""
     await sends(clinic, actor, made.sharp())
     await actor.taps("I agree")
     actor.news()
@@ -115,6 +123,61 @@ async def test_a_yes_taken_back_removes_what_was_kept(clinic: Clinic) -> None:
     assert await states(clinic) == ["deleted(front)"]
     (consent,) = await clinic.rows("SELECT * FROM v_consent WHERE purpose = 'photos'")
     assert consent["withdrawn_at"] is not None
+
+
+async def another_phone(clinic: Clinic) -> Actor:
+    """Ana has opened a new link with another phone."""
+    nour = clinic.nour
+    await clinic.forward(minutes=1)
+    await card_of(clinic, "Ana")
+    await nour.taps("Make a new link")
+    await nour.taps("Make a new link")
+    anew = clinic.someone("Ana", username="ana_anew")
+    await anew.opens(nour.link)
+    return anew
+
+
+async def test_a_new_phones_yes_is_not_about_what_another_account_sent(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await sends(clinic, ana, made.sharp())
+    anew = await another_phone(clinic)
+    await anew.taps("Yes, that is me")
+    await anew.taps("I am 18+ and I agree")
+    await anew.taps("Yes")
+    await nour.taps("Yes, confirm", nour.find("Ana, @ana_anew"))
+    assert any("Do you agree?" in each for each in await sends(clinic, anew, made.sharp(2)))
+    await anew.taps("I agree", anew.find("May I keep your photos"))
+    assert await states(clinic) == ["refused", "stored(front)"]
+    assert asked_for(clinic, "getFile") == 1
+    assert await clinic.rows("SELECT * FROM photo WHERE sealed IS NOT NULL") == []
+
+
+async def test_photos_move_to_another_phone_but_end_with_a_no_there(clinic: Clinic) -> None:
+    await agreeing(clinic, clinic.ana)
+    anew = await another_phone(clinic)
+    assert (len(files(clinic)), await states(clinic)) == (1, ["stored(front)"])
+    await anew.taps("Yes, that is me")
+    await anew.taps("No, thanks")
+    assert (files(clinic), await states(clinic)) == ([], ["deleted(front)"])
+
+
+async def test_photos_end_with_the_account_that_says_this_is_not_me(clinic: Clinic) -> None:
+    ana, faults = clinic.ana, clinic.rehearsal.telegram.faults
+    await agreeing(clinic, ana)
+    faults.drop("getFile", delivered=False)
+    await sends(clinic, ana, made.sharp(2))
+    await ana.says("/settings")
+    await ana.taps("This is not me")
+    await ana.taps("No, that is not me")
+    assert (files(clinic), await states(clinic)) == ([], ["deleted(front)", "refused"])
+
+
+async def test_photos_end_with_a_link_that_reached_somebody_else(clinic: Clinic) -> None:
+    await agreeing(clinic, clinic.ana)
+    other = await another_phone(clinic)
+    await other.taps("No, wrong person")
+    assert (files(clinic), await states(clinic)) == ([], ["deleted(front)"])
 
 
 async def test_an_unanswered_question_is_asked_once_for_an_album(clinic: Clinic) -> None:
@@ -208,6 +271,18 @@ async def test_what_is_no_picture_does_no_harm(clinic: Clinic) -> None:
     calls = asked_for(clinic, "getFile")
     await ana.does(ana.person.sends_document, b"%PDF-1.7", "letter.pdf", "application/pdf")
     assert asked_for(clinic, "getFile") == calls
+
+
+async def test_a_photo_is_of_the_latest_session_not_of_the_newest_course(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-12 08:00")
+    await add(clinic, "2026-03-09 10:00")
+    await agreeing_now(clinic, ana)
+    (photo,) = await clinic.rows("SELECT visit_id, day FROM photo")
+    sessions = await clinic.rows("SELECT id, done_at FROM visit ORDER BY done_at")
+    assert len(sessions) == 2
+    assert (photo["visit_id"], photo["day"]) == (sessions[-1]["id"], 2)
 
 
 async def test_an_angle_is_corrected_by_a_tap(clinic: Clinic) -> None:
@@ -316,6 +391,30 @@ async def test_nobody_fills_the_disk_with_photos(clinic: Clinic) -> None:
     assert len(files(clinic)) == MOST_A_DAY
 
 
+async def test_nobody_has_the_bot_fetch_without_end(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await agreeing(clinic, ana)
+    calls = asked_for(clinic, "getFile")
+    for _ in range(MOST_A_DAY + 2):
+        await ana.does(ana.person.sends_document, made.page(), "page.jpg", "image/jpeg")
+    # The first photo of the day was one of them.
+    assert asked_for(clinic, "getFile") - calls == MOST_A_DAY - 1
+    await clinic.forward(days=1)
+    _, kept = await sends(clinic, ana, made.sharp(2))
+    assert "I keep 1 photo" in kept
+
+
+async def test_photos_from_before_the_yes_leave_room_for_those_after_it(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    for _ in range(MOST_A_DAY):
+        await ana.does(ana.person.sends_photo, made.sharp(), "there is pus")
+    assert set(await states(clinic)) == {"refused"}
+    await ana.forges("1:keepphotos:yes")
+    await sends(clinic, ana, made.sharp())
+    assert (await states(clinic))[MOST_A_DAY:] == ["stored(front)"]
+
+
 async def test_what_was_left_over_is_tidied(clinic: Clinic) -> None:
     ana = clinic.ana
     await agreeing(clinic, ana)
@@ -332,6 +431,41 @@ async def test_what_was_left_over_is_tidied(clinic: Clinic) -> None:
         patient = await session.get_one(Patient, 1)
         (row,) = await queries.stored_of(session, patient.id or 0)
         assert row.ref == left.stem
+
+
+async def test_a_folder_without_its_photos_ends_none_and_a_lead_hears_of_it(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await agreeing(clinic, ana)
+    await sends(clinic, ana, made.sharp(2))
+    before = files(clinic)
+    folder, away = before[0].parent, before[0].parent.with_name("away")
+    stored = ["stored(front)", "stored(left)"]
+
+    # Another disk is mounted in its place, and later none at all; what lies there is left alone.
+    folder.rename(away)
+    folder.mkdir()
+    (folder / "nobodys.photo").write_bytes(b"x")
+    nour.news()
+    await clinic.forward(hours=2)
+    assert await states(clinic) == stored
+    assert [each.name for each in files(clinic)] == ["nobodys.photo"]
+    (told,) = [each for each in nour.news() if "photo" in each]
+    assert told.startswith("I do not find the photos that I keep.\nOn ")
+    assert "2 photos could not be found." in told
+    shutil.rmtree(folder)
+    await clinic.forward(hours=3)
+    # Nor may one that cannot be read be taken for an empty one.
+    folder.write_bytes(b"")
+    await clinic.forward(hours=2)
+    assert not any("photo" in each for each in nour.news())
+    assert await states(clinic) == stored
+
+    folder.unlink()
+    away.rename(folder)
+    await clinic.forward(hours=2)
+    assert (files(clinic), await states(clinic)) == (before, stored)
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../../etc/hostname", "//x.example/a.jpg"])

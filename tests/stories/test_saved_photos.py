@@ -89,6 +89,25 @@ async def test_a_backup_without_photos_leaves_those_on_the_disk(
     assert (again.photos, again.lost) == (None, 1)
 
 
+async def test_a_folder_that_cannot_be_read_makes_no_backup(both: Clinic, tmp_path: Path) -> None:
+    running = both.rehearsal.app
+    await agreeing(both, both.ana)
+    (file,) = files(both)
+    folder, away = file.parent, file.parent.with_name("away")
+    target = tmp_path / "saved"
+    # A file in its place is read by nobody, also not by the account that may read everything.
+    folder.rename(away)
+    folder.write_bytes(b"")
+    with pytest.raises(BackupError, match="photo folder cannot be read"):
+        await upkeep.save(running.options, target, quiet)
+    assert not target.exists()
+    saved = await upkeep.save(running.options, target, quiet, with_photos=False)
+    assert saved.photos == 0
+    folder.unlink()
+    away.rename(folder)
+    assert (await upkeep.save(running.options, tmp_path / "whole", quiet)).photos == 1
+
+
 @pytest.mark.parametrize("name", ["../stolen", "a/b", "", "x" * 65, "a.b"])
 def test_a_name_that_is_none_is_not_written(tmp_path: Path, name: str) -> None:
     copy, keys = tmp_path / "copy", tmp_path / "key"

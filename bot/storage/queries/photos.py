@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, text, update
+from sqlalchemy import ColumnElement, or_, text, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -67,15 +67,29 @@ async def together(session: AsyncSession, photo: Photo) -> Sequence[Photo]:
     return found.all()
 
 
-async def taken_since(session: AsyncSession, patient_id: int, since: datetime | None) -> int:
-    """Count the patient's photos that wait or are kept, all or those received since then."""
+async def taken_since(session: AsyncSession, patient_id: int, since: datetime) -> int:
+    """Count the patient's photos received since then that wait or were fetched, kept or not."""
+    found = await session.exec(
+        select(func.count())
+        .select_from(Photo)
+        .where(
+            Photo.patient_id == patient_id,
+            # Of one that was fetched and refused the verdict is known.
+            or_(col(Photo.state) != PhotoState.REFUSED, col(Photo.sealed).is_not(None)),
+            col(Photo.received_at) >= since,
+        )
+    )
+    return found.one()
+
+
+async def count_held(session: AsyncSession, patient_id: int) -> int:
+    """Count the patient's photos that wait or are kept."""
     found = await session.exec(
         select(func.count())
         .select_from(Photo)
         .where(
             Photo.patient_id == patient_id,
             col(Photo.state).in_([PhotoState.WAITING, PhotoState.STORED]),
-            *([col(Photo.received_at) >= since] if since is not None else []),
         )
     )
     return found.one()
@@ -129,6 +143,15 @@ async def end(session: AsyncSession, refs: Collection[str]) -> None:
         update(Photo)
         .where(col(Photo.ref).in_(refs), col(Photo.state) == PhotoState.STORED)
         .values(state=PhotoState.DELETED, sealed=None)
+    )
+
+
+async def let_go_waiting(session: AsyncSession, patient_id: int) -> None:
+    """Let go of what waits of a patient: it is never fetched."""
+    await session.exec(
+        update(Photo)
+        .where(col(Photo.patient_id) == patient_id, col(Photo.state) == PhotoState.WAITING)
+        .values(state=PhotoState.REFUSED, sealed=None)
     )
 
 

@@ -87,6 +87,23 @@ async def said_between(
     return found.first() is not None
 
 
+async def about_to_be_said(
+    session: AsyncSession, chat_id: int, template: str, lanes: Collection[Lane]
+) -> bool:
+    """Say whether a message of this template, in one of these lanes, is on its way to the chat."""
+    found = await session.exec(
+        select(Message.id)
+        .where(
+            Message.chat_id == chat_id,
+            Message.template == template,
+            col(Message.lane).in_(lanes),
+            col(Message.state).in_([MessageState.QUEUED, MessageState.SENDING]),
+        )
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 async def refused_since(session: AsyncSession, chat_id: int, since: datetime) -> set[datetime]:
     """Return when the chat was told, after ``since``, that something cannot be done."""
     found = await session.exec(
