@@ -106,7 +106,7 @@ async def take_words(turn: Turn, text: str) -> None:
         )
         return
     if question is None or not _meanwhile(question, practitioner, since):
-        await _send(turn, practitioner, patient, _of_then(question, since), text)
+        await _send(turn, practitioner, patient, question, since, text)
         return
     await turn.await_text(WORDS, patient=patient.ref, since=turn.now.isoformat(), held=text)
     await turn.screen(
@@ -123,11 +123,6 @@ async def take_words(turn: Turn, text: str) -> None:
     )
 
 
-def _of_then(question: Question | None, since: datetime) -> Question | None:
-    """Return what the words answer; a question asked after they were begun stays open."""
-    return question if question is not None and question.asked_at <= since else None
-
-
 def _meanwhile(question: Question, writer: Practitioner, since: datetime) -> bool:
     answered = question.answered_at
     return answered is not None and answered >= since and question.answered_by != writer.id
@@ -142,7 +137,7 @@ async def send_held(turn: Turn, ref: str) -> None:
     patient = await _reader(turn, ref)
     question = await queries.latest(turn.session, patient.id or 0)
     since = datetime.fromisoformat(notes["since"])
-    await _send(turn, practitioner, patient, _of_then(question, since), notes["held"])
+    await _send(turn, practitioner, patient, question, since, notes["held"])
 
 
 async def _send(
@@ -150,8 +145,10 @@ async def _send(
     practitioner: Practitioner,
     patient: Patient,
     question: Question | None,
+    since: datetime,
     text: str,
 ) -> None:
+    """Send the words; what the patient asked or added after they were begun stays open."""
     writer = words.name_of(turn.session, practitioner)
     name = words.name_of(turn.session, patient)
     await turn.await_text("")
@@ -164,7 +161,9 @@ async def _send(
             [Button(label="something_wrong", data=buttons.pack("wrong"))],
         ],
     )
-    if question is not None:
+    if question is not None and not questions.nothing_since(turn.session, question, since):
+        _stop_writing(turn, question, practitioner)
+    elif question is not None:
         questions.close(turn, question, practitioner, text)
         for colleague in await queries.told(turn.session, question):
             if colleague.id != practitioner.id:
@@ -191,14 +190,19 @@ async def leave(turn: Turn, ref: str) -> None:
     if awaiting == WORDS and notes.get("patient") == ref:
         await turn.await_text("")
     question = await queries.latest(turn.session, patient.id or 0)
-    if question is not None and question.writing_by == practitioner.id:
-        question.writing_by = question.writing_at = None
-        turn.session.add(question)
+    if question is not None:
+        _stop_writing(turn, question, practitioner)
     await turn.screen(
         "practitioner/write_left",
         {"patient": words.name_of(turn.session, patient)},
         patient=patient,
     )
+
+
+def _stop_writing(turn: Turn, question: Question, writer: Practitioner) -> None:
+    if question.writing_by == writer.id:
+        question.writing_by = question.writing_at = None
+        turn.session.add(question)
 
 
 async def answered_by_phone(turn: Turn, ref: str) -> None:
@@ -210,8 +214,8 @@ async def answered_by_phone(turn: Turn, ref: str) -> None:
     tapped = await messages.message_in_chat(turn.session, turn.account.id, number)
     if question is None or question.answered_at is not None:
         raise StaleButton
-    if tapped is not None and tapped.queued_at < question.asked_at:
-        # The button of an earlier question: nobody has read this one yet.
+    if tapped is not None and not questions.nothing_since(turn.session, question, tapped.queued_at):
+        # Something was asked or added below that button: nobody may have read it yet.
         raise StaleButton
     questions.close(turn, question, practitioner, "")
     turn.toast = "done"

@@ -75,7 +75,10 @@ async def test_whatever_is_sent_is_one_question_until_it_is_answered(clinic: Cli
     assert ana.news() == []
     await nour.presses("Today")
     assert nour.last_message.count("- Ana, Tue 10 March") == 1
+    # Under the voice message stands nothing of what came below it.
     await nour.taps("Answered by phone", nour.find("sent a voice message"))
+    assert "out of date" in nour.last_message
+    await nour.taps("Answered by phone")
     assert nour.toast() == "Done"
     await nour.presses("Today")
     assert "Waiting for an answer" not in nour.last_message
@@ -198,6 +201,34 @@ async def test_a_button_answers_the_question_that_it_stands_under(clinic: Clinic
     ana.news()
     await nour.says("Phoned Ben, pus on the left cheek.")
     assert ana.news() == []
+
+
+async def test_what_is_added_while_somebody_types_stays_open(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    maya = await treated_by_maya(clinic)
+    await ana.says(ASKED)
+    first = maya.person.last_message
+    await maya.taps("Answer", first)
+    await clinic.forward(minutes=1)
+    await ana.says("and the lip looks odd")
+    added = maya.person.last_message
+    ana.news()
+    await clinic.forward(minutes=1)
+    await maya.says("Yes.")
+    assert ana.news() == ["Lumen: Maya writes to you.\nYes."]
+    await maya.taps("Answered by phone", first)
+    await nour.presses("Today")
+    assert "Waiting for an answer\n- Ana, Tue 10 March, 14:30" in nour.last_message
+    # Nobody is at it any more.
+    await nour.taps("Ana")
+    await nour.taps("Write to the patient")
+    assert nour.last_message.endswith("and the lip looks odd")
+    await clinic.tick("2026-03-11 09:31")
+    assert LATE in ana.news()
+    await maya.taps("Answer", added)
+    await maya.says("Come in at once.")
+    await nour.presses("Today")
+    assert "Waiting for an answer" not in nour.last_message
 
 
 async def test_an_answer_in_time_leaves_nothing_to_own_up_to(clinic: Clinic) -> None:
