@@ -6,7 +6,7 @@ from typing import Any
 from bot.domain.states import PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import enrolling, questions, words
+from bot.services import enrolling, own_words, questions, words
 from bot.services.errors import CareError, StaleButton
 from bot.services.turn import Turn
 from bot.storage.queries import outbox as messages
@@ -152,16 +152,21 @@ async def _send(
     writer = words.name_of(turn.session, practitioner)
     name = words.name_of(turn.session, patient)
     await turn.await_text("")
-    await turn.tell_patient(
+    row = await turn.tell_patient(
         patient,
-        "patient/reply",
+        own_words.TEMPLATE,
         {"writer": writer, "quoted": text},
         [
             [Button(label="write_back", data=buttons.pack("ask"))],
             [Button(label="something_wrong", data=buttons.pack("wrong"))],
         ],
     )
-    if question is not None and not questions.nothing_since(turn.session, question, since):
+    closes = question is not None and questions.nothing_since(turn.session, question, since)
+    if row is not None:
+        # What was answered before stays so, whatever becomes of these words.
+        open_now = question is not None and question.answered_at is None
+        own_words.note(turn.session, row, practitioner, question if closes and open_now else None)
+    if question is not None and not closes:
         _stop_writing(turn, question, practitioner)
     elif question is not None:
         questions.close(turn, question, practitioner, text)

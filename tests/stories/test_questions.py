@@ -303,3 +303,79 @@ async def test_an_alert_that_somebody_has_taken_can_be_written_to(clinic: Clinic
     ana.news()
     await nour.says("I am calling you in a minute.")
     assert ana.news() == ["Lumen: Nour writes to you.\nI am calling you in a minute."]
+
+
+async def test_words_that_may_not_have_arrived_come_once_more(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    ana.news()
+    clinic.rehearsal.telegram.faults.drop("sendMessage", chat=ana.person.id)
+    await nour.says("Cool it.")
+    # Whatever she does meanwhile, she has not read them.
+    await ana.says("are you there?")
+    assert not any("Cool it." in said for said in ana.news())
+    await clinic.forward(seconds=65)
+    assert ana.news() == [
+        "Lumen: this message may reach you twice.\nLumen: Nour writes to you.\nCool it."
+    ]
+
+
+async def test_an_answer_that_is_lost_opens_the_question_again(clinic: Clinic) -> None:
+    nour, ana, faults = clinic.nour, clinic.ana, clinic.rehearsal.telegram.faults
+    maya = await treated_by_maya(clinic)
+    opened = "The question waits for an answer again.\nPlease phone Ana, or write again."
+    refused = "This message from Maya did not reach Ana:\n"
+    waiting = "Waiting for an answer\n- Ana, Tue 10 March, 14:30"
+    await ana.says(ASKED)
+    # Nobody knows, twice.
+    await maya.taps("Answer")
+    faults.drop("sendMessage", times=2, chat=ana.person.id)
+    await maya.says("Cool it.")
+    await nour.presses("Today")
+    assert "Waiting for an answer" not in nour.last_message
+    await clinic.forward(seconds=65)
+    assert maya.last_message == (
+        f"I do not know whether this message from Maya reached Ana:\nCool it.\n{opened}"
+    )
+    assert maya.buttons == ["Write to the patient", "Answered by phone", "Open the card"]
+    await nour.presses("Today")
+    assert waiting in nour.last_message
+    # Refused for good.
+    await maya.taps("Write to the patient")
+    assert maya.last_message.endswith(f"Ana wrote:\n{ASKED}")
+    faults.error("sendMessage", 400, "BUTTON_DATA_INVALID", chat=ana.person.id)
+    await maya.says("Cool it again.")
+    assert maya.find(f"{refused}Cool it again.\n{opened}")
+    # Not before it was too late.
+    await maya.taps("Write to the patient", maya.find(f"{refused}Cool it again."))
+    faults.flood("sendMessage", 25 * 3600, chat=ana.person.id)
+    await maya.says("Cool it now.")
+    assert "Waiting for an answer" not in (await today(nour))
+    await clinic.forward(hours=26)
+    assert maya.find(f"{refused}Cool it now.\n{opened}")
+    assert f"{waiting}, later than promised" in (await today(nour))
+    await maya.taps("Answered by phone", maya.find(f"{refused}Cool it now."))
+    assert maya.toast() == "Done"
+    assert "Waiting for an answer" not in (await today(nour))
+
+
+async def today(nour: Actor) -> str:
+    await nour.presses("Today")
+    return nour.last_message
+
+
+async def test_words_that_answered_nothing_open_nothing(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    await nour.says("By Friday.")
+    await nour.taps("Open the card")
+    await nour.taps("Write to the patient")
+    clinic.rehearsal.telegram.faults.error(
+        "sendMessage", 403, "bot was blocked by the user", chat=ana.person.id
+    )
+    await nour.says("And sleep well.")
+    # It joins the answer that had arrived.
+    assert nour.find("This message from Nour did not reach Ana:\nAnd sleep well.\nPlease phone Ana")
+    assert nour.find("Telegram does not reach them any more")
