@@ -246,6 +246,7 @@ VARIABLES: Mapping[str, Variable] = {
     "edited": Variable("it replaces an earlier message", False, True, (True,)),
     # A person of the clinic writes.
     "writer": Variable("who of the clinic writes", "Nour"),
+    "other_patient": Variable("whom a message was about that was replied to", "Ben"),
     "unsure": Variable("it may have arrived all the same", False, True, (True,)),
     "reopened": Variable("a question counts as open again", True, False, (False,)),
     "busy": Variable("a colleague who is writing an answer", "Lea", others=(None,)),
@@ -643,6 +644,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "practitioner/written": Text(("patient", "is_test")),
     "practitioner/write_late": Text(("patient",)),
+    "practitioner/write_whom": Text(("patient", "other_patient")),
     "practitioner/write_left": Text(("patient",)),
     "practitioner/words_lost": Text(
         ("patient", "writer", "quoted", "unsure", "reopened"),

@@ -85,11 +85,18 @@ async def _answered(turn: Turn, question: Question) -> dict[str, str | None]:
     }
 
 
-async def take_words(turn: Turn, text: str) -> None:
-    """Send what was typed; if a colleague answered meanwhile, show that first."""
+async def take_words(turn: Turn, text: str, replied_to: int | None = None) -> None:
+    """Send what was typed; if a colleague answered meanwhile, show that first.
+
+    What is a reply to a message about another patient may be meant for that one: it goes nowhere.
+    """
     practitioner = enrolling.lead_or_practitioner(turn)
     _, notes = await turn.awaiting()
     patient = await _reader(turn, notes["patient"])
+    other = await _replied_about(turn, replied_to)
+    if other is not None and other.id != patient.id:
+        await _ask_who(turn, practitioner, patient, other)
+        return
     if len(text) > LONGEST:
         raise CareError("too_long", {"longest": LONGEST})
     question = await queries.latest(turn.session, patient.id or 0)
@@ -120,6 +127,33 @@ async def take_words(turn: Turn, text: str) -> None:
             [Button(label="write_nothing", data=buttons.pack("unwrite", patient.ref))],
         ],
         patient=patient,
+    )
+
+
+async def _replied_about(turn: Turn, number: int | None) -> Patient | None:
+    """Return the patient whom the message with that number in this chat is about, if anybody."""
+    if number is None:
+        return None
+    row = await messages.message_in_chat(turn.session, turn.account.id, number)
+    if row is None or row.patient_id is None:
+        return None
+    return await people.patient(turn.session, row.patient_id)
+
+
+async def _ask_who(
+    turn: Turn, practitioner: Practitioner, begun: Patient, replied_about: Patient
+) -> None:
+    """Wait for no words any more, and ask to whom of the two they are to go."""
+    await turn.await_text("")
+    both = [
+        (patient.ref, words.name_of(turn.session, patient)) for patient in (begun, replied_about)
+    ]
+    await turn.tell(
+        practitioner,
+        "practitioner/write_whom",
+        {"patient": both[0][1], "other_patient": both[1][1]},
+        [[Button(text=name, data=buttons.pack("write", ref))] for ref, name in both],
+        patient=begun,
     )
 
 

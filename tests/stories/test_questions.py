@@ -1,8 +1,11 @@
 """A question and its answer: by a named person, by a promised time, and never by the bot."""
 
+from collections.abc import Awaitable, Callable
+
 from tests.cast import Actor, Clinic
 from tests.demo.caller import PNG
 from tests.stories.test_reach import treated_by_maya
+from tests.stories.test_visits import book
 from tests.stories.test_watched import nothing_reassures
 
 ASKED = "When will the bumps be gone?"
@@ -116,7 +119,7 @@ async def test_two_who_answer_one_question_see_each_other(clinic: Clinic) -> Non
 
 
 def clinic_ref(nour: Actor) -> str:
-    """The reference of the patient whose card the newest message shows."""
+    """The reference of the patient whom the newest message is about."""
     data = [
         button["callback_data"]
         for row in nour.person.last_message.inline_keyboard or ()
@@ -229,6 +232,60 @@ async def test_what_is_added_while_somebody_types_stays_open(clinic: Clinic) -> 
     await maya.says("Come in at once.")
     await nour.presses("Today")
     assert "Waiting for an answer" not in nour.last_message
+
+
+async def test_who_turns_to_another_patient_writes_to_nobody(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await clinic.enroll(ben, "Ben")
+    await ben.says("is it normal?")
+    ref = clinic_ref(nour)
+    await asks(clinic, ana)
+    question = nour.person.last_message
+
+    async def leaves(act: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        await nour.taps("Answer", question)
+        await act(*arguments)
+        ana.news()
+        ben.news()
+        await nour.says("Take one more tablet.")
+        assert ana.news() == ben.news() == []
+
+    await leaves(nour.says, "/team")
+    await leaves(nour.says, "/help")
+    # The last ones are refused: turned she has all the same.
+    for action in ("plan", "sent", "ppause", "phone", "relink", "relink", "photos"):
+        await leaves(nour.forges, f"1:{action}:{ref}")
+    await book(clinic, "Ben", "07.04.2026 15:00")
+    await leaves(nour.says, "/undo")
+    # Help about a new patient does not lose the new patient.
+    await nour.presses("New patient")
+    await nour.says("/help")
+    await nour.says("Mia")
+    assert "Mia" in nour.last_message
+
+
+async def test_a_reply_under_another_patients_message_is_asked_about(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await clinic.enroll(ben, "Ben")
+    await ben.says("is it normal?")
+    about_ben = nour.person.last_message
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    ana.news()
+    ben.news()
+    await nour.person.says("Yes.", reply_to=about_ben)
+    await clinic.settle()
+    assert ana.news() == ben.news() == []
+    assert nour.last_message == (
+        "This was not sent. You began to write to Ana, but replied to a message about Ben.\n"
+        "To whom do you want to write?"
+    )
+    assert nour.buttons == ["Ana", "Ben"]
+    await nour.taps("Ben")
+    await nour.person.says("Yes.", reply_to=about_ben)
+    await clinic.settle()
+    assert ben.news() == ["Lumen: Nour writes to you.\nYes."]
+    assert ana.news() == []
 
 
 async def test_an_answer_in_time_leaves_nothing_to_own_up_to(clinic: Clinic) -> None:
