@@ -123,6 +123,49 @@ async def test_after_two_taps_nothing_is_left_of_her(both: Clinic) -> None:
     await clinic.check_ledger()
 
 
+async def test_an_account_that_she_had_before_is_emptied_too(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await life(clinic, ana)
+    # Asked for and never typed.
+    await ana.presses("Ask the clinic")
+    await card_of(clinic, NAME)
+    await nour.taps("Make a new link")
+    await nour.taps("Make a new link")
+    later = clinic.someone("Ana")
+    await clinic.join(later)
+    assert not await clinic.member(ana)
+    await later.says(WORDS)
+    await clinic.enroll(clinic.ben, "Ben")
+    await clinic.ben.says("of Ben")
+    assert WORDS in await opened(clinic)
+    await erases(later)
+    await clinic.settle()
+    assert later.last_message == DONE
+    left = await everything(clinic)
+    for trace in (NAME.encode(), WORDS.encode(), *numbers(ana), *numbers(later)):
+        assert trace not in left, trace
+    unsealed = await opened(clinic)
+    assert NAME not in unsealed
+    assert WORDS not in unsealed
+    # What is somebody else's stays.
+    assert "of Ben" in unsealed
+
+
+async def test_an_account_that_is_somebody_elses_by_now_keeps_its_words(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await nour.says("/enroll Ana mesotherapy-face")
+    await ben.opens(nour.link)
+    await nour.taps("No, somebody else")
+    await clinic.forward(minutes=2)
+    await nour.taps("Make a new link")
+    await clinic.join(ana)
+    await clinic.enroll(ben, "Ben")
+    await ben.says("of Ben")
+    await erases(ana)
+    assert "of Ben" in await opened(clinic)
+    assert await clinic.member(ben)
+
+
 async def opened(clinic: Clinic) -> str:
     """Everything that the database holds sealed, read with its key."""
     found = []
