@@ -112,15 +112,35 @@ async def take_words(turn: Turn, text: str, replied_to: int | None = None) -> No
             patient=patient,
         )
         return
-    if question is None or not _meanwhile(question, practitioner, since):
+    seen = datetime.fromisoformat(notes.get("seen", notes["since"]))
+    if not await _held_back(turn, practitioner, patient, since, seen, text):
         await _send(turn, practitioner, patient, question, since, text)
-        return
-    await turn.await_text(WORDS, patient=patient.ref, since=turn.now.isoformat(), held=text)
+
+
+async def _held_back(
+    turn: Turn,
+    practitioner: Practitioner,
+    patient: Patient,
+    since: datetime,
+    seen: datetime,
+    text: str,
+) -> bool:
+    """Keep words back that a colleague's answer since ``seen`` may make needless; say whether.
+
+    The patient may have asked something new after that answer. The words stay those of ``since``.
+    """
+    answered = await queries.answered_by_others(
+        turn.session, patient.id or 0, practitioner.id or 0, seen
+    )
+    if answered is None:
+        return False
+    notes = {"since": since.isoformat(), "seen": turn.now.isoformat(), "held": text}
+    await turn.await_text(WORDS, patient=patient.ref, **notes)
     await turn.screen(
         "practitioner/write_held",
         {
             "patient": words.name_of(turn.session, patient),
-            "answered": await _answered(turn, question),
+            "answered": await _answered(turn, answered),
         },
         [
             [Button(label="send_mine_too", data=buttons.pack("writeheld", patient.ref))],
@@ -128,6 +148,7 @@ async def take_words(turn: Turn, text: str, replied_to: int | None = None) -> No
         ],
         patient=patient,
     )
+    return True
 
 
 async def _replied_about(turn: Turn, number: int | None) -> Patient | None:
@@ -157,13 +178,8 @@ async def _ask_who(
     )
 
 
-def _meanwhile(question: Question, writer: Practitioner, since: datetime) -> bool:
-    answered = question.answered_at
-    return answered is not None and answered >= since and question.answered_by != writer.id
-
-
 async def send_held(turn: Turn, ref: str) -> None:
-    """Send what was kept back, beside the colleague's answer."""
+    """Send what was kept back, beside the colleague's answer; a further one is shown first."""
     practitioner = enrolling.lead_or_practitioner(turn)
     awaiting, notes = await turn.awaiting()
     if awaiting != WORDS or notes.get("patient") != ref or "held" not in notes:
@@ -171,7 +187,9 @@ async def send_held(turn: Turn, ref: str) -> None:
     patient = await _reader(turn, ref)
     question = await queries.latest(turn.session, patient.id or 0)
     since = datetime.fromisoformat(notes["since"])
-    await _send(turn, practitioner, patient, question, since, notes["held"])
+    seen = datetime.fromisoformat(notes.get("seen", notes["since"]))
+    if not await _held_back(turn, practitioner, patient, since, seen, notes["held"]):
+        await _send(turn, practitioner, patient, question, since, notes["held"])
 
 
 async def _send(

@@ -118,6 +118,42 @@ async def test_two_who_answer_one_question_see_each_other(clinic: Clinic) -> Non
     assert ana.news() == []
 
 
+async def test_a_colleagues_answer_is_seen_also_when_the_patient_has_written_again(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    maya = await treated_by_maya(clinic)
+    await ana.says(ASKED)
+    question = maya.person.last_message
+    await nour.presses("Today")
+    await nour.taps("Ana")
+    await nour.taps("Write to the patient")
+    await clinic.forward(minutes=1)
+    await maya.taps("Answer", question)
+    await maya.says("On your back, please.")
+    await clinic.forward(minutes=1)
+    await ana.says("And the other side?")
+    ana.news()
+    await nour.says("Your side is all right.")
+    assert ana.news() == []
+    assert nour.last_message.startswith("Maya has answered Ana meanwhile, Tue 10 March, 14:31:")
+    held = nour.person.last_message
+    # And once more, while hers are kept back.
+    await clinic.forward(minutes=1)
+    await maya.taps("Answer", maya.find("And the other side?"))
+    await maya.says("Not today.")
+    await clinic.forward(minutes=1)
+    await ana.says("Thanks. And sing?")
+    ana.news()
+    await nour.taps("Send mine too", held)
+    assert ana.news() == []
+    assert "Maya has answered Ana meanwhile, Tue 10 March, 14:33:\nNot today." in held.text
+    await nour.taps("Send mine too", held)
+    assert ana.news() == ["Lumen: Nour writes to you.\nYour side is all right."]
+    # Begun long before it, her words answer nothing of the newest question.
+    assert "Waiting for an answer\n- Ana, Tue 10 March, 14:34" in await today(nour)
+
+
 def clinic_ref(nour: Actor) -> str:
     """The reference of the patient whom the newest message is about."""
     data = [

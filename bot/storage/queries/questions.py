@@ -32,6 +32,23 @@ async def latest(session: AsyncSession, patient_id: int) -> Question | None:
     return found.first()
 
 
+async def answered_by_others(
+    session: AsyncSession, patient_id: int, writer_id: int, since: datetime
+) -> Question | None:
+    """Return the question of the patient that somebody else has answered last, not before then."""
+    found = await session.exec(
+        select(Question)
+        .where(
+            Question.patient_id == patient_id,
+            col(Question.answered_at) >= since,
+            Question.answered_by != writer_id,
+        )
+        .order_by(col(Question.answered_at).desc(), col(Question.id).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
 async def locked(session: AsyncSession, question_id: int) -> Question:
     """Return a question that nobody else changes until this transaction ends."""
     return await session.get_one(
