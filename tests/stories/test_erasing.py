@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel, select
 
-from bot import upkeep
+from bot import parts, upkeep
 from bot.services import erasing, holding
 from bot.services.holding import Why
 from bot.storage import erased, sealed
@@ -359,6 +359,29 @@ async def test_an_older_copy_does_not_bring_her_back(clinic: Clinic, tmp_path: P
     file = running.options.data_dir / "aftercare.db"
     saved.unlink()
     for trace in numbers(ana):
+        assert trace not in file.read_bytes()
+
+
+@pytest.mark.sqlite
+async def test_an_erasure_just_before_a_restore_is_not_forgotten(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    ana, running = clinic.ana, clinic.rehearsal.app
+    await clinic.enroll(ana)
+    saved = tmp_path / "saved.db"
+    await upkeep.save(running.options, saved, lambda _done, _total: None)
+    (row,) = await clinic.rows("SELECT DISTINCT patient_ref FROM v_reminder")
+    # The bot is stopped before what an erasure needs outside the database was done.
+    await running.stop()
+    deps = parts.open_deps(running.options, running.deps.clock)
+    async with deps.database.write() as session:
+        await erasing.again(session, [row["patient_ref"]], clinic.now)
+    await deps.database.close()
+    assert erased.read(running.options.data_dir) == set()
+    await upkeep.restore(running.options, saved, lambda _done, _total: None)
+    assert erased.read(running.options.data_dir) == {row["patient_ref"]}
+    file = running.options.data_dir / "aftercare.db"
+    for trace in numbers(ana)[1:]:
         assert trace not in file.read_bytes()
 
 
