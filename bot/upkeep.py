@@ -1,12 +1,15 @@
 """The operator's side of data: backup, restore, migration with a backup before it, release."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.clock import SystemClock
 from bot.parts import StartError, check_schema, open_deps
@@ -20,6 +23,8 @@ from bot.storage.database import Database
 from bot.storage.ownership import LOOK_EVERY_S
 from bot.storage.photos import FOLDER, PhotoFiles
 from bot.storage.queries import people, photos, vitals
+
+log = logging.getLogger(__name__)
 
 # In the copy, when it was made. In PostgreSQL's own database too, as the dump is made of it; one
 # that is older than the dump only makes the time in doubt longer.
@@ -154,9 +159,30 @@ async def restore(options: Settings, source: Path, progress: Progress) -> Restor
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with _owned(options):
+        await _list_erased(options, keys)
         if file is None:
             return await _restore_dump(options, source, keys)
         return await _restore_file(options, source, file, keys, progress)
+
+
+async def _list_erased(options: Settings, keys: vault.Vault) -> None:
+    """Have the list name whom the database of now has erased; what cannot be read has no say.
+
+    A bot that was stopped right after an erasure has not written it there.
+    """
+    try:
+        if await schema.present(options.database) is None:
+            return
+        now = Database(options.database, keys)
+        try:
+            async with now.read() as session:
+                refs = await erasing.unfinished(session)
+        finally:
+            await now.close()
+    except (schema.SchemaError, SQLAlchemyError):
+        log.warning("the database of now cannot be read", extra={"action": "erased_unread"})
+        return
+    erased.add(options.data_dir, refs)
 
 
 async def _restore_file(

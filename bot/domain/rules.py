@@ -156,6 +156,7 @@ def after_unknown(
     heard_since: bool,
     killed: bool = False,
     report: bool = False,
+    own_words: bool = False,
 ) -> Repeat | GiveUp:
     """Return what follows a send whose result nobody knows (promises.md 2.2; design.md 9).
 
@@ -163,24 +164,32 @@ def after_unknown(
     ``heard_since`` says that the chat spoke after it was tried. A process that was ``killed``
     asked nobody, so its sends do not use up the one repeat. A ``report`` brings what a patient
     sent: it is repeated until it surely arrived, whatever its lane and whoever spoke since.
+    A person's ``own_words`` are repeated once like a step, whoever spoke since.
     """
     if method == "edit" or lane is Lane.DANGER or report:
         return Repeat(timedelta(seconds=_PAUSES_S[min(maybe_copies, len(_PAUSES_S)) - 1]))
     if lane is Lane.COURTESY or maybe_copies > (_MOST_KILLS if killed else 1):
         return GiveUp()
-    if lane is Lane.REPLY and heard_since:
+    if lane is Lane.REPLY and heard_since and not own_words:
         return GiveUp()
     return Repeat(COOL_DOWN)
 
 
 def overtaken(
-    lane: Lane, method: str, maybe_copies: int, *, heard_since: bool, report: bool = False
+    lane: Lane,
+    method: str,
+    maybe_copies: int,
+    *,
+    heard_since: bool,
+    report: bool = False,
+    own_words: bool = False,
 ) -> bool:
     """Say whether a repeat that waited has lost its point: the chat has gone on meanwhile.
 
     A ``report`` never has: that the practitioner spoke does not mean that they read the patient.
+    Neither have a person's ``own_words``: that the patient spoke does not mean that they read them.
     """
-    if method == "edit" or report:
+    if method == "edit" or report or own_words:
         return False
     return maybe_copies > 0 and lane is Lane.REPLY and heard_since
 

@@ -46,9 +46,10 @@ async def show_help(_update: Update, context: CareContext) -> None:
 async def text(update: Update, context: CareContext) -> None:
     """Anything typed that is no command."""
     turn = context.turn
-    typed = _message(update).text or ""
+    message = _message(update)
+    typed, replied = message.text or "", message.reply_to_message
     if turn.practitioner is not None:
-        await practitioner.typed(turn, typed)
+        await practitioner.typed(turn, typed, replied.message_id if replied else None)
     elif turn.patient is not None:
         await patient.typed(turn, typed)
     else:

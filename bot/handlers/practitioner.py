@@ -54,8 +54,8 @@ def _moment(turn: Turn, text: str, *, past_too: bool = True) -> MomentTyped:
     return typed_dates.read(text, turn.clinic_zone, turn.now, days, past_too=past_too)
 
 
-async def typed(turn: Turn, text: str) -> None:
-    """A typed text: a menu label, or what the last screen asked for."""
+async def typed(turn: Turn, text: str, replied_to: int | None = None) -> None:
+    """A typed text, maybe a reply to a message: a menu label, or what the last screen asked for."""
     key = turn.menu_key(text)
     if key:
         await turn.await_text("")
@@ -68,10 +68,10 @@ async def typed(turn: Turn, text: str) -> None:
     elif key == "team":
         await clinic.show_team(turn)
     else:
-        await _asked_for(turn, text)
+        await _asked_for(turn, text, replied_to)
 
 
-async def _asked_for(turn: Turn, text: str) -> None:
+async def _asked_for(turn: Turn, text: str, replied_to: int | None) -> None:
     awaiting, notes = await turn.awaiting()
     if awaiting == "new_patient_name":
         await enrolling.take_name(turn, text)
@@ -89,7 +89,7 @@ async def _asked_for(turn: Turn, text: str) -> None:
         await act(turn, notes["patient"], moment, notes.get("course", ""))
         await turn.await_text("")
     elif awaiting == writing.WORDS:
-        await writing.take_words(turn, text)
+        await writing.take_words(turn, text, replied_to)
     elif awaiting in ("details_area", "details_product"):
         await details.take(turn, awaiting.removeprefix("details_"), text)
     elif awaiting == "patient_phone":
@@ -129,6 +129,7 @@ async def patients(_update: Update, context: CareContext) -> None:
 
 async def team(_update: Update, context: CareContext) -> None:
     """/team"""
+    await context.turn.await_text("")
     await clinic.show_team(context.turn)
 
 

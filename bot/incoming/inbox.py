@@ -200,6 +200,8 @@ class Inbox:
             if again is None:
                 return ""
             again.tapped, again.message_id = turn.tapped, turn.message_id
+            if turn.has_turned:
+                await again.await_text("")
             turn = again
             await intake.refuse(turn, refusal)
         finally:

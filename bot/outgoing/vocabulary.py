@@ -246,6 +246,9 @@ VARIABLES: Mapping[str, Variable] = {
     "edited": Variable("it replaces an earlier message", False, True, (True,)),
     # A person of the clinic writes.
     "writer": Variable("who of the clinic writes", "Nour"),
+    "other_patient": Variable("whom a message was about that was replied to", "Ben"),
+    "unsure": Variable("it may have arrived all the same", False, True, (True,)),
+    "reopened": Variable("a question counts as open again", True, False, (False,)),
     "busy": Variable("a colleague who is writing an answer", "Lea", others=(None,)),
     "answered": Variable(
         "who has answered: by, at, words",
@@ -523,7 +526,9 @@ TEXTS: Mapping[str, Text] = {
     "patient/photo_passed": Text(("reply_by", "clinic_city")),
     "patient/voice_passed": Text(("reply_by", "clinic_city")),
     "patient/other_passed": Text(("reply_by", "clinic_city")),
-    "patient/reply": Text(("writer", "quoted"), always=("quoted",), longest=LONGEST_LIST),
+    "patient/reply": Text(
+        ("writer", "quoted", "maybe_repeat"), always=("quoted",), longest=LONGEST_LIST
+    ),
     "patient/seen": Text(unasked=True),
     "patient/was_offline": Text(("offline_from", "offline_until", "restored"), unasked=True),
     # Visits.
@@ -639,7 +644,13 @@ TEXTS: Mapping[str, Text] = {
     ),
     "practitioner/written": Text(("patient", "is_test")),
     "practitioner/write_late": Text(("patient",)),
+    "practitioner/write_whom": Text(("patient", "other_patient")),
     "practitioner/write_left": Text(("patient",)),
+    "practitioner/words_lost": Text(
+        ("patient", "writer", "quoted", "unsure", "reopened"),
+        always=("quoted",),
+        longest=LONGEST_LIST,
+    ),
     "practitioner/colleague_answered": Text(("patient", "writer", "answer"), longest=LONGEST_LIST),
     "practitioner/question_waits": Text(
         ("patient", "asked_at", "quoted", "is_test"), longest=LONGEST_LIST

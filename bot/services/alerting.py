@@ -373,6 +373,7 @@ async def close(turn: Turn, ref: str, outcome: str) -> None:
         turn.session.add(alert)
     alerts.note(turn.session, alert, f"closed_{outcome}", turn.now, practitioner.id)
     patient = await people.patient(turn.session, alert.patient_id)
+    await turn.forget_text_about_others(patient)
     rests = alert.level is Level.EMERGENCY
     rows = [[Button(label="open_card", data=buttons.pack("card", patient.ref))]]
     if rests:
@@ -407,6 +408,7 @@ async def resume(turn: Turn, ref: str) -> None:
     turn.session.add(alert)
     alerts.note(turn.session, alert, "resumed", turn.now, practitioner.id)
     patient = await people.patient(turn.session, alert.patient_id)
+    await turn.forget_text_about_others(patient)
     whole = await situation.read(turn.session, patient.id or 0)
     await limit_rows.follow_plan(turn.session, whole, turn.now)
     await turn.screen(

@@ -15,7 +15,7 @@ from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup
 from bot.domain.grouping import family
 from bot.outgoing import buttons
 from bot.outgoing.sender import Outgoing
-from bot.services import menus, own_data, own_photos, photo_views, trouble, words
+from bot.services import menus, own_data, own_photos, own_words, photo_views, trouble, words
 from bot.services.deps import Deps
 from bot.services.situation import Situation
 from bot.storage import sealed
@@ -102,6 +102,7 @@ async def _values(
         values = await words.patient_values(session, clinic, patient)
     if row.template.startswith("steps/"):
         values |= _step_values(deps, row, whole, row.template, now)
+    if row.template.startswith("steps/") or own_words.are(row):
         values["maybe_repeat"] = row.maybe_copies > 0
     return values
 

@@ -37,11 +37,15 @@ def lead_or_practitioner(turn: Turn) -> Practitioner:
 
 
 async def own_patient(turn: Turn, ref: str) -> Patient:
-    """Return the clinic's patient that a button names; a foreign or erased one is stale."""
+    """Return the clinic's patient that a button names; a foreign or erased one is stale.
+
+    What was to be typed about another patient is waited for no longer.
+    """
     practitioner = lead_or_practitioner(turn)
     patient = await people.patient_by_ref(turn.session, practitioner.clinic_id, ref)
     if patient is None or patient.state is PatientState.ERASED:
         raise StaleButton
+    await turn.forget_text_about_others(patient)
     return patient
 
 

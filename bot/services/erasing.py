@@ -156,6 +156,11 @@ async def look_again(deps: Deps) -> None:
     log.warning("erased again after a restore", extra={"action": "erased_again", "count": count})
 
 
+async def unfinished(session: AsyncSession) -> set[str]:
+    """Return the references of the erased whom the list beside the database may not name yet."""
+    return {key.removeprefix(_MARK) for key in await erasing.marks(session, _MARK)}
+
+
 def waits(_now: datetime) -> ColumnElement[bool]:
     """Whether an erasure has not been finished outside the database."""
     return vitals.any_under(_MARK)

@@ -20,6 +20,8 @@ from bot.storage.tables import Patient, Practitioner, Question
 
 # What is kept of one question; the messages themselves went to the practitioner whole.
 _KEPT = 3000
+# Kept, sealed, of a question: when the patient last added to it.
+_ADDED_AT = "added_at"
 
 
 def promise(turn: Turn) -> datetime:
@@ -37,7 +39,7 @@ def promised(turn: Turn, patient: Patient, by: datetime) -> dict[str, str | None
 
 async def take(turn: Turn, patient: Patient, kind: str, text: str) -> Question:
     """Put on record what a patient sent; until somebody answers all of it is one question."""
-    question = await queries.latest(turn.session, patient.id or 0)
+    question, added = await queries.latest(turn.session, patient.id or 0), {}
     if question is None or question.answered_at is not None:
         question = Question(
             ref=new_ref(),
@@ -47,16 +49,26 @@ async def take(turn: Turn, patient: Patient, kind: str, text: str) -> Question:
             asked_at=turn.now,
             reply_by=promise(turn),
         )
-    elif question.overdue_at is not None:
-        # What was promised has passed and was owned up to: what is written now is promised anew.
-        question.reply_by, question.overdue_at = promise(turn), None
-    said = [str(sealed.read(turn.session, question).get("text", "")), text]
-    sealed.write(
-        turn.session, question, {"text": "\n".join(each for each in said if each)[-_KEPT:]}
-    )
+    else:
+        added = {_ADDED_AT: turn.now.isoformat()}
+        if question.overdue_at is not None:
+            # What was promised has passed and was owned up to: what is written now is promised
+            # anew.
+            question.reply_by, question.overdue_at = promise(turn), None
+    kept = sealed.read(turn.session, question)
+    said = [str(kept.get("text", "")), text]
+    whole = {"text": "\n".join(each for each in said if each)[-_KEPT:]}
+    sealed.write(turn.session, question, {**kept, **whole, **added})
     turn.session.add(question)
     await turn.session.flush()
     return question
+
+
+def nothing_since(session: AsyncSession, question: Question, at: datetime) -> bool:
+    """Say whether the patient has neither asked nor added anything after ``at``."""
+    added = sealed.read(session, question).get(_ADDED_AT)
+    newest = datetime.fromisoformat(added) if added else question.asked_at
+    return newest <= at
 
 
 def text_of(session: AsyncSession, question: Question) -> str:

@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.domain import rules
 from bot.domain.rules import Drop
 from bot.domain.states import Lane, Reason
-from bot.services import dispatch, holding, settling, situation
+from bot.services import dispatch, holding, own_words, settling, situation
 from bot.services.holding import Held, Why
 from bot.services.situation import Situation
 from bot.storage.queries import falling_due, outbox, people, vitals
@@ -168,12 +168,14 @@ def _no_more(whole: Situation, row: Reminder, now: datetime) -> Reason | None:
 
 
 async def _goes_again(session: AsyncSession, row: Message, now: datetime) -> bool:
-    """Say whether a message that waited goes: danger and reports do, care once if still of use.
+    """Say whether a message that waited goes: danger and reports do; care, and what a person
+    of the clinic wrote, once if still of use.
 
     An answer, a screen or an edit belongs to a moment that is gone.
     """
     until_it_arrives = row.lane is Lane.DANGER or row.report is not None
-    if row.method == "edit" or not (until_it_arrives or row.lane is Lane.CARE):
+    once = row.lane is Lane.CARE or own_words.are(row)
+    if row.method == "edit" or not (until_it_arrives or once):
         return False
     if row.maybe_copies > 0 and not until_it_arrives:
         # What waited was the one repeat.

@@ -54,6 +54,8 @@ async def cannot_read(turn: Turn, album: str) -> None:
 async def show_help(turn: Turn) -> None:
     """List what a practitioner can type and tap."""
     enrolling.lead_or_practitioner(turn)
+    # A new patient who is half made stays so: that is what the help may have been for.
+    await turn.forget_text_about_others()
     catalogue, language = turn.deps.catalogue, turn.clinic.language
     await turn.screen(
         "practitioner/help",

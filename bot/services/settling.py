@@ -11,7 +11,7 @@ from bot.domain.rules import GiveUp
 from bot.domain.states import Lane, MessageState, Reason, ReminderState
 from bot.outgoing import sender
 from bot.outgoing.sender import Delivered, Outcome
-from bot.services import reach, team
+from bot.services import own_words, reach, team
 from bot.services.erasing import GOODBYE
 from bot.services.planning import catch_up
 from bot.storage import sealed
@@ -129,6 +129,7 @@ async def never(session: AsyncSession, row: Message, reason: Reason, now: dateti
         # An account that was let go meanwhile says nothing about whom the patient is now.
         if patient.telegram_id == row.chat_id:
             await reach.lost(session, patient, reason, now)
+    await own_words.lost(session, row, now)
 
 
 async def drop(session: AsyncSession, row: Message, reason: Reason, now: datetime) -> None:
@@ -143,6 +144,7 @@ async def drop(session: AsyncSession, row: Message, reason: Reason, now: datetim
     if reason is Reason.NOT_ACTIVE and row.practitioner_id is not None:
         # Their access ended while a report was on its way to them.
         await team.not_told(session, row, reason, now)
+    await own_words.lost(session, row, now)
 
 
 async def unknown(
@@ -157,6 +159,7 @@ async def unknown(
         heard_since=await _heard_since(session, row),
         killed=killed,
         report=row.report is not None,
+        own_words=own_words.are(row),
     )
     if isinstance(verdict, GiveUp):
         await give_up(session, row, now)
@@ -169,6 +172,7 @@ async def give_up(session: AsyncSession, row: Message, now: datetime) -> None:
     row.state, row.reason = MessageState.UNCONFIRMED, Reason.UNCONFIRMED
     session.add(row)
     await _finish(session, [row], ReminderState.UNDELIVERED, Reason.UNCONFIRMED, now)
+    await own_words.lost(session, row, now)
 
 
 async def overtaken(session: AsyncSession, row: Message) -> bool:
@@ -182,6 +186,7 @@ async def overtaken(session: AsyncSession, row: Message) -> bool:
         row.maybe_copies,
         heard_since=heard_since,
         report=row.report is not None,
+        own_words=own_words.are(row),
     )
 
 

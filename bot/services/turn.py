@@ -52,6 +52,8 @@ class Turn:
     # What the toast of a tap says: a key of the labels' ``toasts`` section.
     toast: str = ""
     failure: BaseException | None = None
+    # The person has turned to another patient; true also when what they tapped there is refused.
+    has_turned: bool = False
 
     @classmethod
     def by_the_clock(
@@ -198,13 +200,15 @@ class Turn:
             return "", {}
         return dialogue.awaiting, sealed.read(self.session, dialogue)
 
-    async def forget_text_about_others(self, patient: Patient) -> None:
-        """Wait no longer for what was to be typed about somebody else than this patient.
+    async def forget_text_about_others(self, patient: Patient | None = None) -> None:
+        """Wait no longer for what was to be typed about anybody else than this patient, if any.
 
         Whoever turns to one patient has left the other: words typed now must not reach that one.
         """
         awaiting, notes = await self.awaiting()
-        if awaiting and notes.get("patient") not in (None, patient.ref):
+        about = patient.ref if patient is not None else None
+        if awaiting and notes.get("patient") not in (None, about):
+            self.has_turned = True
             await self.await_text("")
 
     async def await_text(self, what: str, **notes: Any) -> None:

@@ -34,6 +34,7 @@ async def undo(turn: Turn, action_ref: str) -> None:
     patient = await people.locked_patient(turn.session, action.patient_id)
     if patient.state is PatientState.ERASED:
         raise StaleButton
+    await turn.forget_text_about_others(patient)
     latest = await plans.latest_action(turn.session, action.patient_id)
     if latest is None or latest.id != action.id:
         raise StaleButton

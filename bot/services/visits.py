@@ -164,6 +164,7 @@ async def set_target(turn: Turn, visit_ref: str, weeks: str) -> None:
     if visit is None or weeks not in map(str, TARGET_WEEKS):
         raise StaleButton
     patient = await people.locked_patient(turn.session, visit.patient_id)
+    await turn.forget_text_about_others(patient)
     # This reads the visit anew, as whoever held the patient before has left it.
     whole = await situation.read(turn.session, patient.id or 0)
     plan = whole.plan_of(visit.id or 0)

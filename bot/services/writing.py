@@ -6,7 +6,7 @@ from typing import Any
 from bot.domain.states import PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import enrolling, questions, words
+from bot.services import enrolling, own_words, questions, words
 from bot.services.errors import CareError, StaleButton
 from bot.services.turn import Turn
 from bot.storage.queries import outbox as messages
@@ -85,11 +85,18 @@ async def _answered(turn: Turn, question: Question) -> dict[str, str | None]:
     }
 
 
-async def take_words(turn: Turn, text: str) -> None:
-    """Send what was typed; if a colleague answered meanwhile, show that first."""
+async def take_words(turn: Turn, text: str, replied_to: int | None = None) -> None:
+    """Send what was typed; if a colleague answered meanwhile, show that first.
+
+    What is a reply to a message about another patient may be meant for that one: it goes nowhere.
+    """
     practitioner = enrolling.lead_or_practitioner(turn)
     _, notes = await turn.awaiting()
     patient = await _reader(turn, notes["patient"])
+    other = await _replied_about(turn, replied_to)
+    if other is not None and other.id != patient.id:
+        await _ask_who(turn, practitioner, patient, other)
+        return
     if len(text) > LONGEST:
         raise CareError("too_long", {"longest": LONGEST})
     question = await queries.latest(turn.session, patient.id or 0)
@@ -105,15 +112,35 @@ async def take_words(turn: Turn, text: str) -> None:
             patient=patient,
         )
         return
-    if question is None or not _meanwhile(question, practitioner, since):
-        await _send(turn, practitioner, patient, _of_then(question, since), text)
-        return
-    await turn.await_text(WORDS, patient=patient.ref, since=turn.now.isoformat(), held=text)
+    seen = datetime.fromisoformat(notes.get("seen", notes["since"]))
+    if not await _held_back(turn, practitioner, patient, since, seen, text):
+        await _send(turn, practitioner, patient, question, since, text)
+
+
+async def _held_back(
+    turn: Turn,
+    practitioner: Practitioner,
+    patient: Patient,
+    since: datetime,
+    seen: datetime,
+    text: str,
+) -> bool:
+    """Keep words back that a colleague's answer since ``seen`` may make needless; say whether.
+
+    The patient may have asked something new after that answer. The words stay those of ``since``.
+    """
+    answered = await queries.answered_by_others(
+        turn.session, patient.id or 0, practitioner.id or 0, seen
+    )
+    if answered is None:
+        return False
+    notes = {"since": since.isoformat(), "seen": turn.now.isoformat(), "held": text}
+    await turn.await_text(WORDS, patient=patient.ref, **notes)
     await turn.screen(
         "practitioner/write_held",
         {
             "patient": words.name_of(turn.session, patient),
-            "answered": await _answered(turn, question),
+            "answered": await _answered(turn, answered),
         },
         [
             [Button(label="send_mine_too", data=buttons.pack("writeheld", patient.ref))],
@@ -121,20 +148,38 @@ async def take_words(turn: Turn, text: str) -> None:
         ],
         patient=patient,
     )
+    return True
 
 
-def _of_then(question: Question | None, since: datetime) -> Question | None:
-    """Return what the words answer; a question asked after they were begun stays open."""
-    return question if question is not None and question.asked_at <= since else None
+async def _replied_about(turn: Turn, number: int | None) -> Patient | None:
+    """Return the patient whom the message with that number in this chat is about, if anybody."""
+    if number is None:
+        return None
+    row = await messages.message_in_chat(turn.session, turn.account.id, number)
+    if row is None or row.patient_id is None:
+        return None
+    return await people.patient(turn.session, row.patient_id)
 
 
-def _meanwhile(question: Question, writer: Practitioner, since: datetime) -> bool:
-    answered = question.answered_at
-    return answered is not None and answered >= since and question.answered_by != writer.id
+async def _ask_who(
+    turn: Turn, practitioner: Practitioner, begun: Patient, replied_about: Patient
+) -> None:
+    """Wait for no words any more, and ask to whom of the two they are to go."""
+    await turn.await_text("")
+    both = [
+        (patient.ref, words.name_of(turn.session, patient)) for patient in (begun, replied_about)
+    ]
+    await turn.tell(
+        practitioner,
+        "practitioner/write_whom",
+        {"patient": both[0][1], "other_patient": both[1][1]},
+        [[Button(text=name, data=buttons.pack("write", ref))] for ref, name in both],
+        patient=begun,
+    )
 
 
 async def send_held(turn: Turn, ref: str) -> None:
-    """Send what was kept back, beside the colleague's answer."""
+    """Send what was kept back, beside the colleague's answer; a further one is shown first."""
     practitioner = enrolling.lead_or_practitioner(turn)
     awaiting, notes = await turn.awaiting()
     if awaiting != WORDS or notes.get("patient") != ref or "held" not in notes:
@@ -142,7 +187,9 @@ async def send_held(turn: Turn, ref: str) -> None:
     patient = await _reader(turn, ref)
     question = await queries.latest(turn.session, patient.id or 0)
     since = datetime.fromisoformat(notes["since"])
-    await _send(turn, practitioner, patient, _of_then(question, since), notes["held"])
+    seen = datetime.fromisoformat(notes.get("seen", notes["since"]))
+    if not await _held_back(turn, practitioner, patient, since, seen, notes["held"]):
+        await _send(turn, practitioner, patient, question, since, notes["held"])
 
 
 async def _send(
@@ -150,21 +197,30 @@ async def _send(
     practitioner: Practitioner,
     patient: Patient,
     question: Question | None,
+    since: datetime,
     text: str,
 ) -> None:
+    """Send the words; what the patient asked or added after they were begun stays open."""
     writer = words.name_of(turn.session, practitioner)
     name = words.name_of(turn.session, patient)
     await turn.await_text("")
-    await turn.tell_patient(
+    row = await turn.tell_patient(
         patient,
-        "patient/reply",
+        own_words.TEMPLATE,
         {"writer": writer, "quoted": text},
         [
             [Button(label="write_back", data=buttons.pack("ask"))],
             [Button(label="something_wrong", data=buttons.pack("wrong"))],
         ],
     )
-    if question is not None:
+    closes = question is not None and questions.nothing_since(turn.session, question, since)
+    if row is not None:
+        # What was answered before stays so, whatever becomes of these words.
+        open_now = question is not None and question.answered_at is None
+        own_words.note(turn.session, row, practitioner, question if closes and open_now else None)
+    if question is not None and not closes:
+        _stop_writing(turn, question, practitioner)
+    elif question is not None:
         questions.close(turn, question, practitioner, text)
         for colleague in await queries.told(turn.session, question):
             if colleague.id != practitioner.id:
@@ -191,14 +247,19 @@ async def leave(turn: Turn, ref: str) -> None:
     if awaiting == WORDS and notes.get("patient") == ref:
         await turn.await_text("")
     question = await queries.latest(turn.session, patient.id or 0)
-    if question is not None and question.writing_by == practitioner.id:
-        question.writing_by = question.writing_at = None
-        turn.session.add(question)
+    if question is not None:
+        _stop_writing(turn, question, practitioner)
     await turn.screen(
         "practitioner/write_left",
         {"patient": words.name_of(turn.session, patient)},
         patient=patient,
     )
+
+
+def _stop_writing(turn: Turn, question: Question, writer: Practitioner) -> None:
+    if question.writing_by == writer.id:
+        question.writing_by = question.writing_at = None
+        turn.session.add(question)
 
 
 async def answered_by_phone(turn: Turn, ref: str) -> None:
@@ -210,8 +271,8 @@ async def answered_by_phone(turn: Turn, ref: str) -> None:
     tapped = await messages.message_in_chat(turn.session, turn.account.id, number)
     if question is None or question.answered_at is not None:
         raise StaleButton
-    if tapped is not None and tapped.queued_at < question.asked_at:
-        # The button of an earlier question: nobody has read this one yet.
+    if tapped is not None and not questions.nothing_since(turn.session, question, tapped.queued_at):
+        # Something was asked or added below that button: nobody may have read it yet.
         raise StaleButton
     questions.close(turn, question, practitioner, "")
     turn.toast = "done"

@@ -151,6 +151,17 @@ def test_what_a_patient_sent_is_never_given_up(
         assert not rules.overtaken(lane, method, copies, heard_since=heard, report=True)
 
 
+@pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_persons_own_words_are_repeated_once_whoever_spoke(heard: bool, killed: bool) -> None:
+    for copies, verdict in ((1, LATER), (2, LATER if killed else GiveUp()), (6, GiveUp())):
+        found = rules.after_unknown(
+            Lane.REPLY, "text", copies, heard_since=heard, killed=killed, own_words=True
+        )
+        assert found == verdict, copies
+        assert not rules.overtaken(Lane.REPLY, "text", copies, heard_since=heard, own_words=True)
+
+
 def test_a_repeat_never_goes_earlier_than_the_one_before() -> None:
     for method, lane in (("text", Lane.DANGER), ("edit", Lane.REPLY)):
         waits = []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel, select
 
-from bot import upkeep
+from bot import parts, upkeep
 from bot.services import erasing, holding
 from bot.services.holding import Why
 from bot.storage import erased, sealed
@@ -121,6 +121,49 @@ async def test_after_two_taps_nothing_is_left_of_her(both: Clinic) -> None:
     await clinic.tick("2026-04-10 12:00")
     assert ana.news() == []
     await clinic.check_ledger()
+
+
+async def test_an_account_that_she_had_before_is_emptied_too(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await life(clinic, ana)
+    # Asked for and never typed.
+    await ana.presses("Ask the clinic")
+    await card_of(clinic, NAME)
+    await nour.taps("Make a new link")
+    await nour.taps("Make a new link")
+    later = clinic.someone("Ana")
+    await clinic.join(later)
+    assert not await clinic.member(ana)
+    await later.says(WORDS)
+    await clinic.enroll(clinic.ben, "Ben")
+    await clinic.ben.says("of Ben")
+    assert WORDS in await opened(clinic)
+    await erases(later)
+    await clinic.settle()
+    assert later.last_message == DONE
+    left = await everything(clinic)
+    for trace in (NAME.encode(), WORDS.encode(), *numbers(ana), *numbers(later)):
+        assert trace not in left, trace
+    unsealed = await opened(clinic)
+    assert NAME not in unsealed
+    assert WORDS not in unsealed
+    # What is somebody else's stays.
+    assert "of Ben" in unsealed
+
+
+async def test_an_account_that_is_somebody_elses_by_now_keeps_its_words(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await nour.says("/enroll Ana mesotherapy-face")
+    await ben.opens(nour.link)
+    await nour.taps("No, somebody else")
+    await clinic.forward(minutes=2)
+    await nour.taps("Make a new link")
+    await clinic.join(ana)
+    await clinic.enroll(ben, "Ben")
+    await ben.says("of Ben")
+    await erases(ana)
+    assert "of Ben" in await opened(clinic)
+    assert await clinic.member(ben)
 
 
 async def opened(clinic: Clinic) -> str:
@@ -316,6 +359,29 @@ async def test_an_older_copy_does_not_bring_her_back(clinic: Clinic, tmp_path: P
     file = running.options.data_dir / "aftercare.db"
     saved.unlink()
     for trace in numbers(ana):
+        assert trace not in file.read_bytes()
+
+
+@pytest.mark.sqlite
+async def test_an_erasure_just_before_a_restore_is_not_forgotten(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    ana, running = clinic.ana, clinic.rehearsal.app
+    await clinic.enroll(ana)
+    saved = tmp_path / "saved.db"
+    await upkeep.save(running.options, saved, lambda _done, _total: None)
+    (row,) = await clinic.rows("SELECT DISTINCT patient_ref FROM v_reminder")
+    # The bot is stopped before what an erasure needs outside the database was done.
+    await running.stop()
+    deps = parts.open_deps(running.options, running.deps.clock)
+    async with deps.database.write() as session:
+        await erasing.again(session, [row["patient_ref"]], clinic.now)
+    await deps.database.close()
+    assert erased.read(running.options.data_dir) == set()
+    await upkeep.restore(running.options, saved, lambda _done, _total: None)
+    assert erased.read(running.options.data_dir) == {row["patient_ref"]}
+    file = running.options.data_dir / "aftercare.db"
+    for trace in numbers(ana)[1:]:
         assert trace not in file.read_bytes()
 
 

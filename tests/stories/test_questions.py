@@ -1,8 +1,11 @@
 """A question and its answer: by a named person, by a promised time, and never by the bot."""
 
+from collections.abc import Awaitable, Callable
+
 from tests.cast import Actor, Clinic
 from tests.demo.caller import PNG
 from tests.stories.test_reach import treated_by_maya
+from tests.stories.test_visits import book
 from tests.stories.test_watched import nothing_reassures
 
 ASKED = "When will the bumps be gone?"
@@ -75,7 +78,10 @@ async def test_whatever_is_sent_is_one_question_until_it_is_answered(clinic: Cli
     assert ana.news() == []
     await nour.presses("Today")
     assert nour.last_message.count("- Ana, Tue 10 March") == 1
+    # Under the voice message stands nothing of what came below it.
     await nour.taps("Answered by phone", nour.find("sent a voice message"))
+    assert "out of date" in nour.last_message
+    await nour.taps("Answered by phone")
     assert nour.toast() == "Done"
     await nour.presses("Today")
     assert "Waiting for an answer" not in nour.last_message
@@ -112,8 +118,44 @@ async def test_two_who_answer_one_question_see_each_other(clinic: Clinic) -> Non
     assert ana.news() == []
 
 
+async def test_a_colleagues_answer_is_seen_also_when_the_patient_has_written_again(
+    clinic: Clinic,
+) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    maya = await treated_by_maya(clinic)
+    await ana.says(ASKED)
+    question = maya.person.last_message
+    await nour.presses("Today")
+    await nour.taps("Ana")
+    await nour.taps("Write to the patient")
+    await clinic.forward(minutes=1)
+    await maya.taps("Answer", question)
+    await maya.says("On your back, please.")
+    await clinic.forward(minutes=1)
+    await ana.says("And the other side?")
+    ana.news()
+    await nour.says("Your side is all right.")
+    assert ana.news() == []
+    assert nour.last_message.startswith("Maya has answered Ana meanwhile, Tue 10 March, 14:31:")
+    held = nour.person.last_message
+    # And once more, while hers are kept back.
+    await clinic.forward(minutes=1)
+    await maya.taps("Answer", maya.find("And the other side?"))
+    await maya.says("Not today.")
+    await clinic.forward(minutes=1)
+    await ana.says("Thanks. And sing?")
+    ana.news()
+    await nour.taps("Send mine too", held)
+    assert ana.news() == []
+    assert "Maya has answered Ana meanwhile, Tue 10 March, 14:33:\nNot today." in held.text
+    await nour.taps("Send mine too", held)
+    assert ana.news() == ["Lumen: Nour writes to you.\nYour side is all right."]
+    # Begun long before it, her words answer nothing of the newest question.
+    assert "Waiting for an answer\n- Ana, Tue 10 March, 14:34" in await today(nour)
+
+
 def clinic_ref(nour: Actor) -> str:
-    """The reference of the patient whose card the newest message shows."""
+    """The reference of the patient whom the newest message is about."""
     data = [
         button["callback_data"]
         for row in nour.person.last_message.inline_keyboard or ()
@@ -200,6 +242,88 @@ async def test_a_button_answers_the_question_that_it_stands_under(clinic: Clinic
     assert ana.news() == []
 
 
+async def test_what_is_added_while_somebody_types_stays_open(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    maya = await treated_by_maya(clinic)
+    await ana.says(ASKED)
+    first = maya.person.last_message
+    await maya.taps("Answer", first)
+    await clinic.forward(minutes=1)
+    await ana.says("and the lip looks odd")
+    added = maya.person.last_message
+    ana.news()
+    await clinic.forward(minutes=1)
+    await maya.says("Yes.")
+    assert ana.news() == ["Lumen: Maya writes to you.\nYes."]
+    await maya.taps("Answered by phone", first)
+    await nour.presses("Today")
+    assert "Waiting for an answer\n- Ana, Tue 10 March, 14:30" in nour.last_message
+    # Nobody is at it any more.
+    await nour.taps("Ana")
+    await nour.taps("Write to the patient")
+    assert nour.last_message.endswith("and the lip looks odd")
+    await clinic.tick("2026-03-11 09:31")
+    assert LATE in ana.news()
+    await maya.taps("Answer", added)
+    await maya.says("Come in at once.")
+    await nour.presses("Today")
+    assert "Waiting for an answer" not in nour.last_message
+
+
+async def test_who_turns_to_another_patient_writes_to_nobody(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await clinic.enroll(ben, "Ben")
+    await ben.says("is it normal?")
+    ref = clinic_ref(nour)
+    await asks(clinic, ana)
+    question = nour.person.last_message
+
+    async def leaves(act: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        await nour.taps("Answer", question)
+        await act(*arguments)
+        ana.news()
+        ben.news()
+        await nour.says("Take one more tablet.")
+        assert ana.news() == ben.news() == []
+
+    await leaves(nour.says, "/team")
+    await leaves(nour.says, "/help")
+    # The last ones are refused: turned she has all the same.
+    for action in ("plan", "sent", "ppause", "phone", "relink", "relink", "photos"):
+        await leaves(nour.forges, f"1:{action}:{ref}")
+    await book(clinic, "Ben", "07.04.2026 15:00")
+    await leaves(nour.says, "/undo")
+    # Help about a new patient does not lose the new patient.
+    await nour.presses("New patient")
+    await nour.says("/help")
+    await nour.says("Mia")
+    assert "Mia" in nour.last_message
+
+
+async def test_a_reply_under_another_patients_message_is_asked_about(clinic: Clinic) -> None:
+    nour, ana, ben = clinic.nour, clinic.ana, clinic.ben
+    await clinic.enroll(ben, "Ben")
+    await ben.says("is it normal?")
+    about_ben = nour.person.last_message
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    ana.news()
+    ben.news()
+    await nour.person.says("Yes.", reply_to=about_ben)
+    await clinic.settle()
+    assert ana.news() == ben.news() == []
+    assert nour.last_message == (
+        "This was not sent. You began to write to Ana, but replied to a message about Ben.\n"
+        "To whom do you want to write?"
+    )
+    assert nour.buttons == ["Ana", "Ben"]
+    await nour.taps("Ben")
+    await nour.person.says("Yes.", reply_to=about_ben)
+    await clinic.settle()
+    assert ben.news() == ["Lumen: Nour writes to you.\nYes."]
+    assert ana.news() == []
+
+
 async def test_an_answer_in_time_leaves_nothing_to_own_up_to(clinic: Clinic) -> None:
     nour, ana = clinic.nour, clinic.ana
     await asks(clinic, ana)
@@ -272,3 +396,79 @@ async def test_an_alert_that_somebody_has_taken_can_be_written_to(clinic: Clinic
     ana.news()
     await nour.says("I am calling you in a minute.")
     assert ana.news() == ["Lumen: Nour writes to you.\nI am calling you in a minute."]
+
+
+async def test_words_that_may_not_have_arrived_come_once_more(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    ana.news()
+    clinic.rehearsal.telegram.faults.drop("sendMessage", chat=ana.person.id)
+    await nour.says("Cool it.")
+    # Whatever she does meanwhile, she has not read them.
+    await ana.says("are you there?")
+    assert not any("Cool it." in said for said in ana.news())
+    await clinic.forward(seconds=65)
+    assert ana.news() == [
+        "Lumen: this message may reach you twice.\nLumen: Nour writes to you.\nCool it."
+    ]
+
+
+async def test_an_answer_that_is_lost_opens_the_question_again(clinic: Clinic) -> None:
+    nour, ana, faults = clinic.nour, clinic.ana, clinic.rehearsal.telegram.faults
+    maya = await treated_by_maya(clinic)
+    opened = "The question waits for an answer again.\nPlease phone Ana, or write again."
+    refused = "This message from Maya did not reach Ana:\n"
+    waiting = "Waiting for an answer\n- Ana, Tue 10 March, 14:30"
+    await ana.says(ASKED)
+    # Nobody knows, twice.
+    await maya.taps("Answer")
+    faults.drop("sendMessage", times=2, chat=ana.person.id)
+    await maya.says("Cool it.")
+    await nour.presses("Today")
+    assert "Waiting for an answer" not in nour.last_message
+    await clinic.forward(seconds=65)
+    assert maya.last_message == (
+        f"I do not know whether this message from Maya reached Ana:\nCool it.\n{opened}"
+    )
+    assert maya.buttons == ["Write to the patient", "Answered by phone", "Open the card"]
+    await nour.presses("Today")
+    assert waiting in nour.last_message
+    # Refused for good.
+    await maya.taps("Write to the patient")
+    assert maya.last_message.endswith(f"Ana wrote:\n{ASKED}")
+    faults.error("sendMessage", 400, "BUTTON_DATA_INVALID", chat=ana.person.id)
+    await maya.says("Cool it again.")
+    assert maya.find(f"{refused}Cool it again.\n{opened}")
+    # Not before it was too late.
+    await maya.taps("Write to the patient", maya.find(f"{refused}Cool it again."))
+    faults.flood("sendMessage", 25 * 3600, chat=ana.person.id)
+    await maya.says("Cool it now.")
+    assert "Waiting for an answer" not in (await today(nour))
+    await clinic.forward(hours=26)
+    assert maya.find(f"{refused}Cool it now.\n{opened}")
+    assert f"{waiting}, later than promised" in (await today(nour))
+    await maya.taps("Answered by phone", maya.find(f"{refused}Cool it now."))
+    assert maya.toast() == "Done"
+    assert "Waiting for an answer" not in (await today(nour))
+
+
+async def today(nour: Actor) -> str:
+    await nour.presses("Today")
+    return nour.last_message
+
+
+async def test_words_that_answered_nothing_open_nothing(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    await nour.says("By Friday.")
+    await nour.taps("Open the card")
+    await nour.taps("Write to the patient")
+    clinic.rehearsal.telegram.faults.error(
+        "sendMessage", 403, "bot was blocked by the user", chat=ana.person.id
+    )
+    await nour.says("And sleep well.")
+    # It joins the answer that had arrived.
+    assert nour.find("This message from Nour did not reach Ana:\nAnd sleep well.\nPlease phone Ana")
+    assert nour.find("Telegram does not reach them any more")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, update
+from sqlalchemy import ColumnElement, and_, delete, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -151,9 +151,10 @@ async def empty(
 ) -> None:
     """Empty every sealed column that is the patient's, and every place that names their chat.
 
-    ``handling`` is the update that is being handled; others that still wait keep their words, so
-    that a report among them is answered.
+    So is the chat of an account that they had before. ``handling`` is the update that is being
+    handled; others that still wait keep their words, so that a report among them is answered.
     """
+    left = await _chats_left(session, patient_id, chat_id)
     own = {"sealed": None}
     for table, further in (
         (Answer, {}),
@@ -201,12 +202,41 @@ async def empty(
         .values(withdrawn_at=now)
         .execution_options(**_UNSYNCED)
     )
-    if chat_id is None:
-        return
+    if chat_id is not None:
+        await _empty_chat(session, chat_id, handling)
+    for chat in left:
+        # What still waits there is for whoever had the account since.
+        await _empty_chat(session, chat, handling, col(Message.state).in_(FINAL))
+
+
+async def _chats_left(session: AsyncSession, patient_id: int, chat_id: int | None) -> Sequence[int]:
+    """Return the other chats that the patient was spoken to in, and that are nobody's by now."""
+    found = await session.exec(
+        select(Message.chat_id)
+        .where(
+            Message.patient_id == patient_id,
+            col(Message.practitioner_id).is_(None),
+            col(Message.chat_id).not_in([NOBODY, *([] if chat_id is None else [chat_id])]),
+            col(Message.chat_id).not_in(
+                select(Patient.telegram_id).where(col(Patient.telegram_id).is_not(None))
+            ),
+            col(Message.chat_id).not_in(
+                select(Practitioner.telegram_id).where(col(Practitioner.telegram_id).is_not(None))
+            ),
+        )
+        .distinct()
+        .order_by(col(Message.chat_id))
+    )
+    return found.all()
+
+
+async def _empty_chat(
+    session: AsyncSession, chat_id: int, handling: int, *which: ColumnElement[bool]
+) -> None:
     # What was said there before anybody had joined, or about a card that was not theirs.
     await session.exec(
         update(Message)
-        .where(col(Message.chat_id) == chat_id)
+        .where(col(Message.chat_id) == chat_id, *which)
         .values(chat_id=NOBODY, sealed=None)
         .execution_options(**_UNSYNCED)
     )

@@ -17,14 +17,34 @@ _TO_FOLLOW = (*_OPEN, col(Question.overdue_at).is_(None))
 
 
 async def latest(session: AsyncSession, patient_id: int) -> Question | None:
-    """Return the patient's newest question, open or answered, for this transaction alone."""
+    """Return the patient's newest question, an open one before any other, for this transaction.
+
+    An older one is open again when its answer did not arrive.
+    """
     found = await session.exec(
         select(Question)
         .where(Question.patient_id == patient_id)
-        .order_by(col(Question.id).desc())
+        .order_by(col(Question.answered_at).is_not(None), col(Question.id).desc())
         .limit(1)
         .with_for_update()
         .execution_options(populate_existing=True)
+    )
+    return found.first()
+
+
+async def answered_by_others(
+    session: AsyncSession, patient_id: int, writer_id: int, since: datetime
+) -> Question | None:
+    """Return the question of the patient that somebody else has answered last, not before then."""
+    found = await session.exec(
+        select(Question)
+        .where(
+            Question.patient_id == patient_id,
+            col(Question.answered_at) >= since,
+            Question.answered_by != writer_id,
+        )
+        .order_by(col(Question.answered_at).desc(), col(Question.id).desc())
+        .limit(1)
     )
     return found.first()
 
