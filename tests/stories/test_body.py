@@ -138,6 +138,17 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(clinic: Clinic) -> None:
     await clinic.check_ledger()
 
 
+async def test_what_is_kept_on_has_no_end_by_the_clock(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana, treatment=BODY)
+    await clinic.tick("2026-03-13 18:00")
+    await ana.taps("Not yet")
+    await clinic.tick("2026-03-17 10:00")
+    week = ana.find("your day 7 limits").text
+    assert "Until the skin is calm, still no:\n- gym or hard exercise\n" in week
+    assert "Until Tue" not in week
+
+
 async def test_a_fat_dissolving_course_has_a_second_check_and_longer_days(clinic: Clinic) -> None:
     nour, ana = clinic.nour, clinic.ana
     await clinic.enroll(ana, treatment=FAT)
