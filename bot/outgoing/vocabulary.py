@@ -495,7 +495,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/not_calm": Text(("again_at",)),
     "patient/calm_again": Text(("kept",), unasked=True, always=("kept",)),
     "patient/limits_over": Text(("ended",), unasked=True, always=("ended",)),
-    "patient/trend": Text(),
+    "patient/trend": Text(("ended",)),
     "patient/better": Text(("expected_line", "next_date")),
     "patient/told_clinic": Text(("reply_by", "clinic_city", "photos_asked")),
     "patient/urgent": Text(("alone",)),
