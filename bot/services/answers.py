@@ -28,7 +28,7 @@ from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import outbox, people, plans
-from bot.storage.tables import Answer, Patient, Reminder, Visit
+from bot.storage.tables import Answer, Message, Patient, Reminder, Visit
 
 
 async def answer(turn: Turn, message_ref: str, key: str) -> None:
@@ -40,7 +40,7 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     message = await outbox.message_by_ref(turn.session, message_ref)
     if message is None and await _of_a_lost_message(turn, key):
         return
-    if message is None or message.chat_id != turn.account.id or message.patient_id is None:
+    if message is None or message.patient_id is None or not _is_whose(turn, message):
         if key in DANGER and turn.patient is None and turn.practitioner is None:
             # An account whose data were erased, or let go of, reads the phone numbers all the same.
             await reporting.something_wrong(turn)
@@ -48,7 +48,8 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     patient = await people.patient(turn.session, message.patient_id)
     if patient.telegram_id != turn.account.id:
         raise StaleButton
-    await prove_delivered(turn.session, message, turn.message_id, turn.now)
+    if message.chat_id == turn.account.id:
+        await prove_delivered(turn.session, message, turn.message_id, turn.now)
     # A repeat that was asked for carries the reminders of the first.
     carrier = message.id, message.follows_id
     rows = [
@@ -68,6 +69,16 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     if follow is None:
         raise StaleButton
     await follow(turn, whole, row, step)
+
+
+def _is_whose(turn: Turn, message: Message) -> bool:
+    """Say whether a message is of whoever taps: in their chat, or in the one of their old account.
+
+    What was kept on before a new phone is let go on the new one.
+    """
+    if message.chat_id == turn.account.id:
+        return True
+    return turn.patient is not None and turn.patient.id == message.patient_id
 
 
 async def _of_a_lost_message(turn: Turn, key: str) -> bool:

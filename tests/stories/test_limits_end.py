@@ -295,6 +295,31 @@ async def test_nothing_is_said_to_be_over_to_who_is_not_calm_again_or_pauses(
         assert heard_of(ana, OVER) == []
 
 
+async def test_on_a_new_phone_the_patient_still_says_that_the_skin_is_calm(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-13 18:00")
+    await ana.taps("Not yet")
+    await clinic.tick("2026-03-14 18:00")
+    assert len(heard_of(ana, AGAIN)) == 1
+    await clinic.tick("2026-03-15 09:00")
+    anew = clinic.someone("Ana", username="ana_anew")
+    await nour.says("/patients")
+    await nour.taps("Ana, active")
+    await nour.taps("Make a new link")
+    await nour.taps("Make a new link")
+    await clinic.join(anew)
+    await anew.presses("Limits still on")
+    await anew.taps("Yes, it is calm")
+    assert f"These limits are over:\n- {GYM}\n" in anew.last_message
+    await anew.presses("Limits still on")
+    assert GYM not in anew.last_message
+    # The old phone says nothing for her any more.
+    await ana.taps("Not yet", ana.find(DAY_3))
+    assert "out of date" in ana.last_message
+    await clinic.check_ledger()
+
+
 async def test_nothing_is_over_for_somebody_whose_skin_is_not_calm(clinic: Clinic) -> None:
     ana = clinic.ana
     await clinic.enroll(ana)
