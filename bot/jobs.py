@@ -42,6 +42,8 @@ LONGEST_SLEEP = timedelta(seconds=30)
 # A burst of rounds is noted once: a commit each would cost more than the rounds.
 NOTED_EVERY_S = 5.0
 _WAKE = "wake"
+# Under this name, as no job's, it is said that not all of them could be asked together.
+_LOOK = "look"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,7 @@ class Alarm:
         while not self._stopping:
             self.begun += 1
             bell.clear()
-            await self._tick()
-            await self._arm()
+            await self._arm(await self._tick())
             self.rounds += 1
             self.ended.set()
             await self._sleep(bell)
@@ -127,7 +128,8 @@ class Alarm:
         self._stopping = True
         self._deps.bells.plans.set()
 
-    async def _tick(self) -> None:
+    async def _tick(self) -> datetime:
+        """Run what has something to do now; return the time that every job of it went by."""
         now = self._deps.clock.now()
         left = list(self._jobs)
         # Asked anew after each that worked: it may have given the later ones something to do.
@@ -141,7 +143,7 @@ class Alarm:
                 self._outages.over("job_failed", job.name)
         self.last_tick_s = self._deps.clock.monotonic()
         if self._noted_s is not None and self.last_tick_s - self._noted_s < NOTED_EVERY_S:
-            return
+            return now
         try:
             async with self._deps.database.write(Priority.PLAN) as session:
                 await vitals.put_instant(session, vitals.LAST_TICK, now)
@@ -149,6 +151,7 @@ class Alarm:
             self._outages.over("tick_failed")
         except Exception as error:
             self._outages.failed("the tick could not be noted", error, "tick_failed")
+        return now
 
     async def _first_to_work(self, jobs: Sequence[Job], now: datetime) -> Job | None:
         """Return the first job with something to do; few may while sending is held.
@@ -169,26 +172,32 @@ class Alarm:
         try:
             async with self._deps.database.read() as session:
                 waits = await looks.true(session, [job.waits(now) for job in jobs])
-        except Exception:
-            # Each is asked by itself: what is broken for one must not stop the others.
+        except Exception as error:
+            # Each is run unasked: what is broken for one must not stop the others.
+            self._outages.failed("what there is to do is unknown", error, "job_failed", _LOOK)
             return jobs[0]
+        self._outages.over("job_failed", _LOOK)
         for job, has_work in zip(jobs, waits, strict=True):
             if has_work:
                 return job
             self._outages.over("job_failed", job.name)
         return None
 
-    async def _arm(self) -> None:
-        """Let the scheduler ring the bell at the next due time, or in half a minute."""
-        now = self._deps.clock.now()
+    async def _arm(self, ticked_at: datetime) -> None:
+        """Let the scheduler ring the bell at the next due time, or in half a minute.
+
+        What fell due during the tick, after the moment that its jobs went by, is due at once.
+        """
         due_at: datetime | None = None
         try:
             async with self._deps.database.read() as session:
-                due_at = await looks.next_at(session, now)
+                due_at = await looks.next_at(session, ticked_at)
             self._outages.over("arm_failed")
         except Exception as error:
             self._outages.failed("the next due time is unknown", error, "arm_failed")
-        sleep = LONGEST_SLEEP if due_at is None else min(due_at - now, LONGEST_SLEEP)
+        sleep = LONGEST_SLEEP
+        if due_at is not None:
+            sleep = max(timedelta(0), min(due_at - self._deps.clock.now(), LONGEST_SLEEP))
         # The trigger wants the machine's time; the bot's clock may be a pushed one.
         self._scheduler.add_job(
             self._ring,

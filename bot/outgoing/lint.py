@@ -1,5 +1,6 @@
 """Everything that is checked of the messages before a clinic may use them."""
 
+import re
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ LOCKED = frozenset(
     }
 )
 """Beside everything in ``locked/``: wording that a clinic's own folder may not replace."""
+
+_END = re.compile(r"\b(\w+)\.ends\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,8 @@ def _template(catalogue: Catalogue, texts: Texts, key: str) -> Iterator[Finding]
         yield _finding(catalogue, key, "this wording is locked")
     if name.startswith(INCLUDED):
         return
+    for limit in _ends_by_the_clock_alone(catalogue.sources[key]):
+        yield _finding(catalogue, key, f"says {limit}.ends and never looks at {limit}.kept")
     text = vocabulary.text_of(name)
     if text is None:
         yield _finding(catalogue, key, "nothing asks for this text")
@@ -215,6 +220,15 @@ def _template(catalogue: Catalogue, texts: Texts, key: str) -> Iterator[Finding]
             continue
         yield from _rendered(catalogue, key, text, rendered, values)
     yield from _hostile(catalogue, texts, key, needed)
+
+
+def _ends_by_the_clock_alone(source: str) -> list[str]:
+    """Return what a text names an end of without asking whether it is kept until the skin is calm.
+
+    No clock ends what is kept, so the end by the plan would be untrue.
+    """
+    names = sorted(set(_END.findall(source)))
+    return [name for name in names if not re.search(rf"\b{name}\.kept\b", source)]
 
 
 def _tries(plain: Mapping[str, object], needed: frozenset[str]) -> Iterator[Mapping[str, object]]:

@@ -300,6 +300,7 @@ VARIABLES: Mapping[str, Variable] = {
     "most": Variable("how many days at most", 540, 540),
     "upkeep_days": Variable("how many days after a session upkeep is offered", 180, 180),
     "upkeep_on": Variable("the day of it, if known", "Sun 6 September", others=(None,)),
+    "upkeep_sent": Variable("upkeep was sent for the latest session", False, True, (True,)),
     "undone": Variable(
         "what was taken back",
         "session_done",
@@ -498,7 +499,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/not_calm": Text(("again_at",)),
     "patient/calm_again": Text(("kept",), unasked=True, always=("kept",)),
     "patient/limits_over": Text(("ended",), unasked=True, always=("ended",)),
-    "patient/trend": Text(),
+    "patient/trend": Text(("ended",)),
     "patient/better": Text(("expected_line", "next_date")),
     "patient/told_clinic": Text(("reply_by", "clinic_city", "photos_asked")),
     "patient/urgent": Text(("alone",)),
@@ -727,7 +728,7 @@ TEXTS: Mapping[str, Text] = {
     "practitioner/ask_pause": Text(("patient",)),
     "practitioner/ask_stop": Text(("patient",)),
     "practitioner/ask_upkeep": Text(("patient", "fewest", "most")),
-    "practitioner/upkeep_set": Text(("patient", "upkeep_days", "upkeep_on")),
+    "practitioner/upkeep_set": Text(("patient", "upkeep_days", "upkeep_on", "upkeep_sent")),
     "practitioner/ask_new_link": Text(("patient",)),
     "practitioner/course_stopped": Text(("patient",)),
     # A practitioner: looking.

@@ -28,7 +28,7 @@ from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import outbox, people, plans
-from bot.storage.tables import Answer, Patient, Reminder, Visit
+from bot.storage.tables import Answer, Message, Patient, Reminder, Visit
 
 
 async def answer(turn: Turn, message_ref: str, key: str) -> None:
@@ -40,7 +40,7 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     message = await outbox.message_by_ref(turn.session, message_ref)
     if message is None and await _of_a_lost_message(turn, key):
         return
-    if message is None or message.chat_id != turn.account.id or message.patient_id is None:
+    if message is None or message.patient_id is None or not _is_whose(turn, message):
         if key in DANGER and turn.patient is None and turn.practitioner is None:
             # An account whose data were erased, or let go of, reads the phone numbers all the same.
             await reporting.something_wrong(turn)
@@ -48,7 +48,8 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     patient = await people.patient(turn.session, message.patient_id)
     if patient.telegram_id != turn.account.id:
         raise StaleButton
-    await prove_delivered(turn.session, message, turn.message_id, turn.now)
+    if message.chat_id == turn.account.id:
+        await prove_delivered(turn.session, message, turn.message_id, turn.now)
     # A repeat that was asked for carries the reminders of the first.
     carrier = message.id, message.follows_id
     rows = [
@@ -68,6 +69,16 @@ async def answer(turn: Turn, message_ref: str, key: str) -> None:
     if follow is None:
         raise StaleButton
     await follow(turn, whole, row, step)
+
+
+def _is_whose(turn: Turn, message: Message) -> bool:
+    """Say whether a message is of whoever taps: in their chat, or in the one of their old account.
+
+    What was kept on before a new phone is let go on the new one.
+    """
+    if message.chat_id == turn.account.id:
+        return True
+    return turn.patient is not None and turn.patient.id == message.patient_id
 
 
 async def _of_a_lost_message(turn: Turn, key: str) -> bool:
@@ -136,17 +147,23 @@ async def _wrong(turn: Turn, _whole: Situation, _row: Reminder, _step: Step) -> 
 
 
 async def _none(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None:
-    """No warning sign: ask for the trend after a check; a late check is simply ticked off."""
-    await _let_go(turn, whole, row)
+    """No warning sign: ask for the trend after a check; a late check is simply ticked off.
+
+    Both say which limits are over that an earlier answer kept on.
+    """
+    over = await _let_go(turn, whole, row)
     if Kind.CHECK in step.kinds:
         await turn.tell_patient(
             whole.patient,
             "patient/trend",
-            rows=[
+            {"ended": over},
+            [
                 [Button(label=key, data=buttons.pack("trend", row.ref, key))]
                 for key in ("better", "the_same", "worse")
             ],
         )
+    elif over:
+        await _say_calm(turn, whole, over)
     else:
         await turn.tell_patient(
             whole.patient,
@@ -169,9 +186,11 @@ async def _unsure(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> N
 
 
 async def _let_go(turn: Turn, whole: Situation, row: Reminder) -> list[str]:
-    """End what was kept on of the limits that the message lifts; return those that are over."""
+    """End what was kept on of the limits that the message lifts; return what is over, in words."""
     names = limit_rows.lifted(whole, row)
-    return await limit_rows.let_go(turn.session, whole, names, turn.now)
+    over = await limit_rows.let_go(turn.session, whole, names, turn.now)
+    catalogue, language = turn.deps.catalogue, whole.patient.language
+    return [catalogue.label(language, "limits", limit) for limit in over]
 
 
 async def _not_calm(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
@@ -217,15 +236,14 @@ async def _own_reminder(turn: Turn, ref: str) -> tuple[Situation, Reminder]:
 
 async def _calm(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:
     """The patient's own word: what was kept on of these limits is over, and this says so."""
-    over = await _let_go(turn, whole, row)
-    catalogue, language = turn.deps.catalogue, whole.patient.language
+    await _say_calm(turn, whole, await _let_go(turn, whole, row))
+
+
+async def _say_calm(turn: Turn, whole: Situation, over: list[str]) -> None:
     await turn.tell_patient(
         whole.patient,
         "patient/calm",
-        {
-            "ended": [catalogue.label(language, "limits", limit) for limit in over],
-            "next_date": words.next_date(whole, turn.now),
-        },
+        {"ended": over, "next_date": words.next_date(whole, turn.now)},
         [_wrong_row()],
     )
 
@@ -365,6 +383,8 @@ async def _not_now(turn: Turn, whole: Situation, _row: Reminder, _step: Step) ->
 
 
 async def _lump(turn: Turn, whole: Situation, row: Reminder, step: Step) -> None:
+    """A lump: a sign like any other, so what was to end for none stays on."""
+    await limit_rows.keep_on(turn.session, whole, row, turn.now)
     why = "check" if Kind.CHECK in step.kinds else "late_sign"
     await reporting.begin(turn, whole.patient, why, reminder=row)
 

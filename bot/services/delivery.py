@@ -32,13 +32,17 @@ from bot.storage.tables import Message
 log = logging.getLogger(__name__)
 
 # Fixed senders and no more: the HTTP pool gets slower with more (engine.md, pitfall 2).
-SENDERS = 8
+SENDERS = 10
+# So many of them are left to danger: large files and slow chats must not hold up an alert. The
+# others are as many as keep the pool busy at once; with fewer each commit records less.
+KEPT_FOR_DANGER = 2
 _END_REASONS = {
     MessageState.SENT: None,
     MessageState.UNCONFIRMED: Reason.UNCONFIRMED,
     MessageState.FAILED: Reason.TEMPLATE_FAULT,
 }
 _HELD_LOOK_S = 2.0
+_DANGER_LOOK_S = 0.1
 _FUSE_REST = timedelta(minutes=10)
 
 
@@ -66,6 +70,8 @@ class Delivery:
         self._sends: set[asyncio.Task[None]] = set()
         self._done: list[tuple[_Taken, Outcome]] = []
         self._flowing = False
+        # When it was last looked for what may leave.
+        self._taken_s = -math.inf
         self._stopping = False
         self._recovers = False
         self._outages = Outages(log)
@@ -152,6 +158,12 @@ class Delivery:
             return 60.0
         if self._pace.wait_s > 0:
             return self._pace.wait_s
+        if free <= KEPT_FOR_DANGER:
+            # In full flow the next landing comes sooner, and whoever takes its place sees danger.
+            rest_s = self._taken_s + _DANGER_LOOK_S - self._deps.clock.monotonic()
+            if rest_s > 0:
+                return rest_s
+        self._taken_s = self._deps.clock.monotonic()
         taken, wait_s = await self._take(free)
         for each in taken:
             self._busy_of(each).add(each.outgoing.chat_id)
@@ -170,13 +182,16 @@ class Delivery:
     async def _take(self, free: int) -> tuple[list[_Taken], float]:
         """Commit ``sending`` for as many messages as there are free senders and the pace allows.
 
+        The last of them take danger only.
         Returns them with the seconds to wait before the next look.
         """
         now = self._deps.clock.now()
         resting = self._pace.resting()
         closed = self._busy_danger.union(resting)
+        few = free <= KEPT_FOR_DANGER
+        danger_only = few or self.line.danger_only
         # An empty look takes no writing transaction; in full flow it would only cost time.
-        if not self._flowing:
+        if few or not self._flowing:
             async with self._deps.database.read() as session:
                 held = await holding.held(session)
                 if not await outbox.claimable(
@@ -185,7 +200,7 @@ class Delivery:
                     limit=1,
                     resting=closed,
                     busy=self._busy,
-                    danger_only=self.line.danger_only,
+                    danger_only=danger_only,
                     answers_above=held.above if held else None,
                 ):
                     wait_s = await self._until_next(session, now, resting)
@@ -200,7 +215,7 @@ class Delivery:
                 limit=free,
                 resting=closed,
                 busy=self._busy,
-                danger_only=self.line.danger_only,
+                danger_only=danger_only,
                 answers_above=held.above if held else None,
                 for_update=not self._deps.database.is_sqlite,
             )
@@ -210,7 +225,8 @@ class Delivery:
             for row in rows:
                 if self._pace.wait_s > 0:
                     break
-                if row.chat_id in chats:
+                kept = free - len(taken) <= KEPT_FOR_DANGER and row.lane is not Lane.DANGER
+                if row.chat_id in chats or kept:
                     continue
                 if self._fuse_blows(row, reached):
                     await self._rest(session, row, now)

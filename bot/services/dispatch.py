@@ -26,7 +26,7 @@ from bot.domain.states import (
 from bot.domain.times import QuietHours, is_quiet, out_of_quiet
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import later, outbox, planning, situation, team
+from bot.services import later, limit_rows, outbox, planning, situation, team
 from bot.services.apart import alone
 from bot.services.deps import Deps, new_ref
 from bot.services.planning import bring_in_line, replan
@@ -324,6 +324,7 @@ async def may_leave(
     """Return whether a queued message may leave now: asked again right before it is sent.
 
     ``whole`` is the situation of the patient it is for; only what belongs to a visit needs it.
+    What tells of limits belongs to no visit, and reads its own.
     """
     if row.method == "edit" and await queries.newer_edit(session, row):
         return Drop(Reason.REPLACED)
@@ -355,7 +356,7 @@ async def may_leave(
             return Drop(Reason.REPLACED)
         return verdict
     zone, quiet = await _clock_of(session, patient)
-    return rules.may_go(
+    verdict = rules.may_go(
         Standing(
             lane=row.lane,
             unasked=row.unasked,
@@ -368,6 +369,10 @@ async def may_leave(
         ),
         now,
     )
+    if isinstance(verdict, Go) and row.template in (limit_rows.OVER, limit_rows.AGAIN):
+        whole = await situation.read(session, row.patient_id)
+        return await limit_rows.may_say(session, row, whole, now)
+    return verdict
 
 
 def _part(whole: Situation, rows: Sequence[Reminder], now: datetime) -> bool:

@@ -160,7 +160,7 @@ async def _ask(
     await outbox.to_patient(
         session,
         whole.patient,
-        "patient/calm_again",
+        limit_rows.AGAIN,
         now,
         values={"kept": _labels(deps, whole, [row.name for row in rows])},
         rows=[[Button(label=key, data=buttons.pack("step", ref, key))] for key in ANSWERS],
@@ -179,7 +179,7 @@ async def _say(
     await outbox.to_patient(
         session,
         whole.patient,
-        "patient/limits_over",
+        limit_rows.OVER,
         now,
         values={"ended": _labels(deps, whole, names)},
         rows=[[Button(label="something_wrong", data=buttons.pack("wrong"))]],

@@ -6,12 +6,16 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.domain.limits import kept_until
-from bot.domain.states import PatientState
+from bot.domain.rules import Drop, Go, Verdict, Wait
+from bot.domain.states import PatientState, Reason
 from bot.domain.times import out_of_quiet
 from bot.services import words
 from bot.services.situation import PlannedLimit, Situation
 from bot.storage.queries import limit_ends
-from bot.storage.tables import LimitEnd, Reminder
+from bot.storage.tables import LimitEnd, Message, Reminder
+
+OVER, AGAIN = "patient/limits_over", "patient/calm_again"
+"""The notice that limits have ended, and the question whether those kept on may end."""
 
 
 async def follow_plan(session: AsyncSession, whole: Situation, now: datetime) -> None:
@@ -127,3 +131,31 @@ async def let_go(
         session.add(row)
     await session.flush()
     return over
+
+
+async def may_say(session: AsyncSession, row: Message, whole: Situation, now: datetime) -> Verdict:
+    """Return whether a notice or a question on limits that waited may still leave.
+
+    It is not to follow a report of danger, a pause or another "Not yet" that came meanwhile. A
+    notice waits until a report is closed, as nothing else says what a person of the clinic ended.
+    What is dropped counts as never said, and is looked at anew.
+    """
+    kept = whole.kept()
+    paused = whole.patient.paused_until is not None
+    if row.template == AGAIN:
+        asked = [each for each in kept.values() if each.asked_at == row.queued_at]
+        if asked and not paused and not whole.rests(now, courtesy=False):
+            return Go()
+        for each in asked:
+            each.asked_at, each.look_at = None, now
+            session.add(each)
+    elif not kept:
+        return Wait() if paused or whole.reported else Go()
+    else:
+        for each in (await _rows(session, whole)).values():
+            if each.told_at == row.queued_at:
+                each.told_at = None
+                each.look_at = each.look_at if each.name in kept else now
+                session.add(each)
+    await session.flush()
+    return Drop(Reason.REPLACED)

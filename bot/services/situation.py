@@ -151,6 +151,14 @@ class Situation:
             for alert in self.alerts
         )
 
+    @property
+    def reported(self) -> bool:
+        """Whether danger was reported, and nobody has closed that report or resumed the plan."""
+        return any(
+            alert.level is not Level.TELL_CLINIC and alert.resumed_at is None
+            for alert in self.alerts
+        )
+
     def planned_limits(self) -> dict[str, PlannedLimit]:
         """Return each limit of the active courses, first to end first; the strictest end counts."""
         own = [

@@ -1,8 +1,7 @@
 """When upkeep is offered: so many days after the session as the practitioner sets for a course."""
 
-from datetime import timedelta
-
 from bot.domain.protocol import Step
+from bot.domain.states import ReminderState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
 from bot.services import actions, situation, words
@@ -67,15 +66,24 @@ async def take(turn: Turn, ref: str, typed: str) -> None:
     plan.course.upkeep_days = days
     turn.session.add(plan.course)
     await turn.await_text("")
-    await replan(turn.session, patient.id or 0, turn.now)
-    done = plan.latest.done_date if plan.latest is not None else None
-    on = None if done is None else done + timedelta(days=days)
+    whole = await replan(turn.session, patient.id or 0, turn.now)
+    rows = [
+        row
+        for row in whole.reminders
+        if plan.latest is not None and row.visit_id == plan.latest.id and row.step == step.id
+    ]
+    due = [
+        row.due_at for row in rows if row.state is ReminderState.PLANNED and row.due_at is not None
+    ]
+    on = max(due[0].astimezone(whole.zone).date(), turn.today) if due else None
     await turn.screen(
         "practitioner/upkeep_set",
         {
             "patient": words.name_of(turn.session, patient),
             "upkeep_days": days,
             "upkeep_on": dates.day(on, turn.clinic.language, turn.today) if on else None,
+            # A step that was delivered never comes again for the same session.
+            "upkeep_sent": not due and any(row.state is ReminderState.SENT for row in rows),
         },
         [actions.card_button(patient)],
         patient=patient,

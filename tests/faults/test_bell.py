@@ -1,11 +1,18 @@
 """Reminders leave at their time: armed to the moment, and nothing is lost by waking late."""
 
+import asyncio
+import logging
 import time
 from datetime import datetime, timedelta
 
+import pytest
+from sqlalchemy import ColumnElement, column, true
+
+from bot.jobs import Alarm, Job
+from bot.services.deps import Deps
 from bot.storage.queries import people
 from tests.cast import Clinic
-from tests.faults.world import bring_on
+from tests.faults.world import Post, bring_on
 
 # A loaded machine wakes late; the sweep that would hide a dead alarm comes once a minute.
 SOON_S = 2.0
@@ -87,3 +94,75 @@ async def test_waking_ten_days_late_loses_nothing_and_says_nothing_stale(clinic:
     assert ended["d7"] == ("sent", None)
     assert ended["d28"] == ("planned", None)
     await clinic.check_ledger()
+
+
+async def rounds_of(alarm: Alarm, number: int) -> None:
+    """So many rounds end, long before the sweep would begin one."""
+    running = asyncio.create_task(alarm.run())  # noqa: TID251 - awaited below
+    try:
+        async with asyncio.timeout(5):
+            while alarm.rounds < number:
+                alarm.ended.clear()
+                await alarm.ended.wait()
+    finally:
+        alarm.stop()
+        await running
+
+
+async def test_what_falls_due_during_a_round_is_not_slept_over(sending: Post) -> None:
+    _, patient = await sending.patient("Ana")
+    done: list[int] = []
+
+    async def slow(deps: Deps, now: datetime) -> int:
+        """A busy round: the step falls due while it lasts."""
+        if not done:
+            async with deps.database.write() as session:
+                row = await bring_on(session, patient, "d1", now)
+                row.due_at = now + timedelta(seconds=3)
+                session.add(row)
+            sending.clock.passes(5)
+        done.append(1)
+        return 1
+
+    await rounds_of(Alarm(sending.deps, [Job("slow", lambda _: true(), slow)]), 2)
+    assert len(done) == 2
+
+
+async def test_jobs_that_cannot_be_asked_together_run_and_the_log_says_so(
+    sending: Post, failures: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ran: list[str] = []
+    broken = [True]
+
+    def asked(_now: datetime) -> ColumnElement[bool]:
+        return column("no_such_column") == 1 if broken else true()
+
+    def job(name: str) -> Job:
+        async def run(_deps: Deps, _now: datetime) -> int:
+            ran.append(name)
+            return 1
+
+        return Job(name, asked, run)
+
+    alarm = Alarm(sending.deps, [job("first"), job("second")])
+
+    def said() -> list[tuple[str, bool]]:
+        return [
+            (str(each.__dict__.get("job")), each.exc_info is not None)
+            for each in caplog.records
+            if each.levelno == logging.ERROR
+        ]
+
+    await alarm._tick()
+    assert ran == ["first", "second"]
+    assert said() == [("look", True), ("look", False)]
+    caplog.clear()
+    broken.clear()
+    await alarm._tick()
+    assert ran == ["first", "second"] * 2
+    assert said() == []
+    # It worked meanwhile, so this is new trouble.
+    broken.append(True)
+    await alarm._tick()
+    assert said() == [("look", True), ("look", False)]
+    failures.clear()

@@ -14,10 +14,10 @@ from bot.domain.states import (
     PatientState,
     Reason,
 )
-from bot.services import dispatch, outbox, situation, team
+from bot.services import dispatch, limit_rows, outbox, situation, team
 from bot.services.deps import new_ref
-from bot.storage.queries import people
-from bot.storage.tables import Alert, Message, Patient, Practitioner
+from bot.storage.queries import limit_ends, people
+from bot.storage.tables import Alert, LimitEnd, Message, Patient, Practitioner
 from tests.faults.world import Post
 
 MINUTE = timedelta(minutes=1)
@@ -177,6 +177,47 @@ async def test_what_is_no_step_waits_for_the_end_of_quiet_hours_if_nobody_asked(
     assert await asked(sending, notice, night.replace(hour=12)) == Go()
     await change(sending, Patient, patient.id, telegram_id=4711)
     assert await asked(sending, notice, night) == Drop(Reason.NOT_ACTIVE)
+
+
+async def test_a_question_on_limits_that_waited_is_asked_anew_when_it_no_longer_holds(
+    sending: Post,
+) -> None:
+    _, patient = await sending.patient()
+    now = sending.clock.now()
+    async with sending.deps.database.write() as session:
+        fresh = await people.patient(session, patient.id or 0)
+        question = await outbox.to_patient(
+            session, fresh, limit_rows.AGAIN, now, lane=Lane.CARE, unasked=True
+        )
+        gym = next(
+            row for row in await limit_ends.of_patient(session, fresh.id or 0) if row.name == "gym"
+        )
+    held = {"kept_at": now, "asked_at": now, "look_at": None}
+    await change(sending, LimitEnd, gym.id, **held)
+    later = now + MINUTE
+    assert await asked(sending, question, later) == Go()
+    # In a pause nothing is asked, and the question is as if it had never been put.
+    await change(sending, Patient, patient.id, paused_until=now + timedelta(days=7))
+    assert await asked(sending, question, later) == Drop(Reason.REPLACED)
+    async with sending.deps.database.read() as session:
+        row = await session.get_one(LimitEnd, gym.id)
+        assert (row.asked_at, row.look_at) == (None, later)
+    # Nor is it about what she has answered meanwhile.
+    await change(sending, Patient, patient.id, paused_until=None)
+    assert await asked(sending, question, later) == Drop(Reason.REPLACED)
+    await change(sending, LimitEnd, gym.id, **held)
+    assert await asked(sending, question, later) == Go()
+    async with sending.deps.database.write() as session:
+        session.add(
+            Alert(
+                ref=new_ref(),
+                clinic_id=patient.clinic_id,
+                patient_id=patient.id or 0,
+                level=Level.URGENT,
+                opened_at=now,
+            )
+        )
+    assert await asked(sending, question, later) == Drop(Reason.REPLACED)
 
 
 async def test_the_second_bubble_shares_the_fate_of_the_first(sending: Post) -> None:

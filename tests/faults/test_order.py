@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.states import Lane, MessageState, PatientState, Reason, ReminderState
-from bot.services import control, dispatch, outbox
+from bot.services import control, delivery, dispatch, outbox
 from bot.services.planning import replan
 from bot.services.turn import Account, Turn
 from bot.storage.queries import outbox as queries
@@ -190,6 +190,40 @@ async def test_danger_passes_a_send_that_hangs_in_the_same_chat(
             await pumping
         assert (await sending.message(reply)).state is SENT
         assert len(ana.received) == 3
+
+
+async def test_danger_finds_a_sender_while_slow_chats_hold_all_the_others(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> None:
+    async with post(
+        tmp_path, START, read_timeout_s=20, database_url=chosen_database_url
+    ) as sending:
+        ana, patient = await sending.patient("Ana")
+        ben, other = await sending.patient("Ben")
+        held = [
+            sending.telegram.faults.hang("sendMessage", chat=person.id)
+            for person in await sending.crowd(delivery.SENDERS + 2)
+        ]
+        ordinary = delivery.SENDERS - delivery.KEPT_FOR_DANGER
+        async with asyncio.TaskGroup() as tasks:
+            pumping = tasks.create_task(sending.pump())
+            await sending.telegram.wait_for(lambda: sending.telegram.in_hand == ordinary)
+            # What else is due waits for one that lands, without being looked at again and again.
+            sending.clock.passes(1)
+            assert await sending.delivery.round() > 1
+            sending.clock.passes(1)
+            reply = await sending.queue(other, Lane.REPLY)
+            await sending.queue(patient, Lane.DANGER)
+            await sending.queue(other, Lane.DANGER)
+            sending.deps.bells.outbox.set()
+            await ana.gets(1)
+            await ben.gets(1)
+            assert (await sending.message(reply)).state is QUEUED
+            assert sending.telegram.in_hand == ordinary
+            for each in held:
+                sending.telegram.faults.take_off(each)
+            await pumping
+        assert (await sending.message(reply)).state is SENT
 
 
 async def test_a_tap_while_the_repeat_is_in_the_air_settles_it(

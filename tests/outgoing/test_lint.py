@@ -14,6 +14,7 @@ GOT_IT = "en/patient/got_it.html.j2"
 CONFIRM = "en/steps/confirm.html.j2"
 CARD = "en/steps/mesotherapy-face/card.html.j2"
 D1 = "en/steps/mesotherapy-face/d1.html.j2"
+D7 = "en/steps/mesotherapy-body/d7.html.j2"
 WARNING = "en/steps/warning-card.html.j2"
 MENU = "en/practitioner/menu.html.j2"
 REFUSED = "en/errors/not_allowed.html.j2"
@@ -62,6 +63,11 @@ BAD: list[tuple[str, str, str]] = [
     (CONFIRM, "{{ sender }}: it is about time for mesotherapy.", "characters say mesotherapy"),
     (CONFIRM, "{{ sender }}: any swelling?", "characters say swelling"),
     (CARD, "{{ sender }}: your care card.", "must include locked/pain_relief"),
+    (
+        D7,
+        "{{ sender }}: your limits.\n{% for each in still %}Until {{ each.ends }}.{% endfor %}",
+        "says each.ends and never looks at each.kept",
+    ),
     (D1, "{{ sender }}: day 1 check. Is it calm?", "must include locked/check_signs"),
     (WARNING, "{{ sender }}: when to get help.", "must include locked/warning_signs"),
     (WARNING, "{{ sender }}: when to get help.", "wording is locked"),

@@ -138,6 +138,40 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(clinic: Clinic) -> None:
     await clinic.check_ledger()
 
 
+async def test_what_is_kept_on_has_no_end_by_the_clock(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana, treatment=BODY)
+    await clinic.tick("2026-03-13 18:00")
+    await ana.taps("Not yet")
+    await clinic.tick("2026-03-17 10:00")
+    week = ana.find("your day 7 limits").text
+    assert "Until the skin is calm, still no:\n- gym or hard exercise\n" in week
+    assert "Until Tue" not in week
+
+
+async def test_a_lump_on_day_7_keeps_its_limits_on_until_there_is_none(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana, treatment=BODY)
+    await clinic.tick("2026-03-17 10:00")
+    question = ana.find("your day 7 limits")
+    for answer in ("Yes", "Not sure"):
+        await ana.taps(answer, question)
+        await ana.says("may I go to the sauna?")
+        assert "No sauna, steam room or hot tub until the skin is calm" in ana.last_message
+        await clinic.forward(minutes=5)
+        # What ends is said, as the clock will not say it any more.
+        await ana.taps("No", question)
+        assert ana.last_message == (
+            "These are over if the skin is calm:\n- sauna, steam room or hot tub\n"
+            "- pool or sea\n- massage there (unless we told you to)\nHow is the area now?"
+        )
+        await ana.says("may I go to the sauna?")
+        assert ana.last_message.startswith("This limit ended on")
+        await clinic.forward(minutes=5)
+    await ana.taps("No", question)
+    assert ana.last_message == "How is the area now?"
+
+
 async def test_a_fat_dissolving_course_has_a_second_check_and_longer_days(clinic: Clinic) -> None:
     nour, ana = clinic.nour, clinic.ana
     await clinic.enroll(ana, treatment=FAT)

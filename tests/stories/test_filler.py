@@ -362,3 +362,19 @@ async def test_the_practitioner_sets_when_upkeep_is_offered(clinic: Clinic) -> N
     await card_of(clinic, "Ben")
     assert "Set the upkeep" not in nour.buttons
     await clinic.check_ledger()
+
+
+async def test_upkeep_that_was_sent_has_no_day_to_come(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana, treatment=FILLER)
+    await clinic.tick("2026-09-06 11:00")
+    assert await clinic.history("maint") == ["sent"]
+    await card_of(clinic, "Ana")
+    await nour.taps("Set the upkeep")
+    await nour.taps("365 days")
+    assert nour.last_message == (
+        "Ana: upkeep is offered 365 days after a session.\n"
+        "For the latest session it was already sent. "
+        "The new number of days counts from the next session."
+    )
+    assert await clinic.history("maint") == ["sent"]

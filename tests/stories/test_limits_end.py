@@ -242,6 +242,84 @@ async def test_a_person_of_the_clinic_ends_what_is_kept_and_the_patient_hears_it
     assert "out of date" in nour.last_message
 
 
+async def ends_at_night(clinic: Clinic) -> None:
+    """Ana keeps her day 7 limits on; at 22:00 Nour ends them, to be told in the morning."""
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-17 10:00")
+    await ana.taps("Skin is not calm")
+    await clinic.tick("2026-03-17 22:00")
+    await nour.says("/patients")
+    await nour.taps("Ana, active")
+    await nour.taps("End the kept limits")
+    ana.news()
+
+
+async def test_nothing_is_said_to_be_over_while_danger_is_reported(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await ends_at_night(clinic)
+    await clinic.tick("2026-03-17 23:30")
+    await ana.reports("Pain, skin or weakness", "Strong or growing pain")
+    await clinic.tick("2026-03-18 09:00")
+    assert heard_of(ana, OVER) == []
+    await nour.taps("I am on it", nour.find("URGENT: Ana"))
+    await nour.taps("Close: how did it end")
+    await nour.taps("Spoke by phone")
+    await clinic.forward(minutes=2)
+    (notice,) = heard_of(ana, OVER)
+    assert "- sauna, steam room or hot tub\n" in notice
+
+
+async def test_nothing_is_said_to_be_over_to_who_is_not_calm_again_or_pauses(
+    clinic: Clinic,
+) -> None:
+    ana = clinic.ana
+    await ends_at_night(clinic)
+    await clinic.tick("2026-03-17 23:00")
+    await ana.taps("Skin is not calm", ana.find("your day 7 limits"))
+    await clinic.tick("2026-03-18 12:00")
+    assert heard_of(ana, OVER) == []
+    assert [row["state"] for row in await told(clinic, "limits_over")] == ["dropped"]
+    rows = await limits_of(clinic, await patient_id(clinic, ana))
+    assert rows["sauna_steam"].told_at is None
+    # The clinic ends them once more, and she pauses before she hears of it.
+    await clinic.tick("2026-03-18 22:00")
+    await clinic.nour.says("/patients")
+    await clinic.nour.taps("Ana, active")
+    await clinic.nour.taps("End the kept limits")
+    await ana.says("/stop")
+    await ana.taps("Pause for 7 days")
+    for hours in (11, 24):
+        clinic.rehearsal.clock.push(timedelta(hours=hours))
+        await clinic.settle()
+        assert heard_of(ana, OVER) == []
+
+
+async def test_on_a_new_phone_the_patient_still_says_that_the_skin_is_calm(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-13 18:00")
+    await ana.taps("Not yet")
+    await clinic.tick("2026-03-14 18:00")
+    assert len(heard_of(ana, AGAIN)) == 1
+    await clinic.tick("2026-03-15 09:00")
+    anew = clinic.someone("Ana", username="ana_anew")
+    await nour.says("/patients")
+    await nour.taps("Ana, active")
+    await nour.taps("Make a new link")
+    await nour.taps("Make a new link")
+    await clinic.join(anew)
+    await anew.presses("Limits still on")
+    await anew.taps("Yes, it is calm")
+    assert f"These limits are over:\n- {GYM}\n" in anew.last_message
+    await anew.presses("Limits still on")
+    assert GYM not in anew.last_message
+    # The old phone says nothing for her any more.
+    await ana.taps("Not yet", ana.find(DAY_3))
+    assert "out of date" in ana.last_message
+    await clinic.check_ledger()
+
+
 async def test_nothing_is_over_for_somebody_whose_skin_is_not_calm(clinic: Clinic) -> None:
     ana = clinic.ana
     await clinic.enroll(ana)

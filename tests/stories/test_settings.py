@@ -302,3 +302,21 @@ def test_a_language_is_offered_only_when_nothing_is_missing_in_it(tmp_path: Path
     labels.write_text(own, encoding="utf-8")
     (german / "patient" / "seen.html.j2").unlink()
     assert load([shipped, tmp_path]).whole == ("en",)
+
+
+async def test_a_test_has_no_settings_of_its_own(clinic: Clinic) -> None:
+    nour = clinic.nour
+    await nour.presses("Team")
+    await nour.taps("Read the protocols")
+    await nour.taps("mesotherapy, face")
+    while "Next page" in nour.buttons:
+        await nour.taps("Next page")
+    await nour.taps("I approve")
+    await nour.taps("Send me a test course")
+    await clinic.forward(minutes=1)
+    # A button that no test carries, under a message of the test.
+    below = nour.find("day 1 check")
+    for act in ("show", "quiet", "notme", "name"):
+        below.inline_keyboard = [[{"text": act, "callback_data": f"1:settings:{act}"}]]
+        await nour.taps(act, below)
+        assert nour.last_message.startswith("This is for patients who joined by a link"), act
