@@ -159,7 +159,7 @@ async def wrong_person(turn: Turn) -> None:
         rows=[[Button(label="new_link", data=buttons.pack("link", patient.ref))]],
     )
     await turn.session.flush()
-    await photo_consent.withdraw(turn, patient)
+    # Photos of before stay: whoever a link reached by mistake decides nothing about the patient's.
     await accounts.unlink(turn, patient)
 
 

@@ -173,11 +173,12 @@ async def test_photos_end_with_the_account_that_says_this_is_not_me(clinic: Clin
     assert (files(clinic), await states(clinic)) == ([], ["deleted(front)", "refused"])
 
 
-async def test_photos_end_with_a_link_that_reached_somebody_else(clinic: Clinic) -> None:
+async def test_a_link_that_reached_somebody_else_ends_no_photo(clinic: Clinic) -> None:
     await agreeing(clinic, clinic.ana)
     other = await another_phone(clinic)
     await other.taps("No, wrong person")
-    assert (files(clinic), await states(clinic)) == ([], ["deleted(front)"])
+    assert len(files(clinic)) == 1
+    assert await states(clinic) == ["stored(front)"]
 
 
 async def test_an_unanswered_question_is_asked_once_for_an_album(clinic: Clinic) -> None:
