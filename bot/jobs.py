@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from sqlalchemy import ColumnElement
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.logs import Outages
 from bot.services import (
@@ -161,27 +162,33 @@ class Alarm:
         try:
             async with self._deps.database.read() as session:
                 held = await holding.held(session)
+                self._outages.over("job_failed")
+                jobs = [job for job in jobs if job.while_held or not held]
+                waits = await self._true(session, [job.waits(now) for job in jobs])
         except Exception as error:
             # What cannot be asked may be held.
             self._outages.failed("whether sending is held is unknown", error, "job_failed")
             return None
-        self._outages.over("job_failed")
-        jobs = [job for job in jobs if job.while_held or not held]
-        if not jobs:
-            return None
-        try:
-            async with self._deps.database.read() as session:
-                waits = await looks.true(session, [job.waits(now) for job in jobs])
-        except Exception as error:
-            # Each is run unasked: what is broken for one must not stop the others.
-            self._outages.failed("what there is to do is unknown", error, "job_failed", _LOOK)
-            return jobs[0]
-        self._outages.over("job_failed", _LOOK)
         for job, has_work in zip(jobs, waits, strict=True):
             if has_work:
                 return job
             self._outages.over("job_failed", job.name)
         return None
+
+    async def _true(
+        self, session: AsyncSession, conditions: Sequence[ColumnElement[bool]]
+    ) -> Sequence[bool]:
+        """Return which of the conditions hold; all of them when they cannot be asked.
+
+        Each job is run unasked then: what is broken for one must not stop the others.
+        """
+        try:
+            found = await looks.true(session, conditions) if conditions else ()
+        except Exception as error:
+            self._outages.failed("what there is to do is unknown", error, "job_failed", _LOOK)
+            return [True] * len(conditions)
+        self._outages.over("job_failed", _LOOK)
+        return found
 
     async def _arm(self, ticked_at: datetime) -> None:
         """Let the scheduler ring the bell at the next due time, or in half a minute.

@@ -91,13 +91,11 @@ class Inbox:
     async def _start_waiting(self) -> bool:
         """Give each chat that waits its worker; say whether more may wait than one look took."""
         async with self._deps.database.read() as session:
-            held = await holding.held(session)
-            waiting = await inbox.waiting(
-                session,
-                limit=_BATCH,
-                busy=self._chats.keys(),
-                aside=held.updates if held else (),
-            )
+            look = partial(inbox.waiting, session, limit=_BATCH, busy=self._chats.keys())
+            waiting = await look()
+            held = await holding.held(session) if waiting else None
+            if held is not None and held.updates:
+                waiting = await look(aside=held.updates)
         chats: dict[int | None, list[int]] = {}
         for update_id, chat_id in waiting:
             chats.setdefault(chat_id, []).append(update_id)

@@ -193,19 +193,21 @@ class Delivery:
         # An empty look takes no writing transaction; in full flow it would only cost time.
         if few or not self._flowing:
             async with self._deps.database.read() as session:
-                held = await holding.held(session)
-                if not await outbox.claimable(
+                look = partial(
+                    outbox.claimable,
                     session,
                     now,
                     limit=1,
                     resting=closed,
                     busy=self._busy,
                     danger_only=danger_only,
-                    answers_above=held.above if held else None,
-                ):
-                    wait_s = await self._until_next(session, now, resting)
+                )
+                if not await look():
+                    return [], await self._until_next(session, now, resting)
+                held = await holding.held(session)
+                if held is not None and not await look(answers_above=held.above):
                     # Another process releases, and rings no bell here.
-                    return [], min(wait_s, _HELD_LOOK_S) if held else wait_s
+                    return [], min(await self._until_next(session, now, resting), _HELD_LOOK_S)
         taken: list[_Taken] = []
         async with self._deps.database.write(Priority.RESULT) as session:
             held = await holding.held(session)

@@ -99,9 +99,10 @@ class Keeper:
         """Keep what is ready; return the seconds until there may be more."""
         now, now_s = self._deps.clock.now(), self._deps.clock.monotonic()
         async with self._deps.database.read() as session:
-            if await holding.held(session) is not None:
-                return _LOOK_S
             rows = await queries.waiting(session)
+            nothing = not rows and now_s < self._tidy_at_s
+            if nothing or await holding.held(session) is not None:
+                return _LOOK_S
         if now_s >= self._tidy_at_s:
             await self._tidier.tidy(now)
             self._tidy_at_s = now_s + _TIDY_S
