@@ -75,6 +75,8 @@ class Rehearsal:
 
         Returns a line about when that was, or nothing when no message is planned.
         """
+        # An answer that is still on its way is not the next message.
+        await self.settle()
         seen = self._sent()
         while (due_at := await self._next_due()) is not None:
             await self._to(due_at)

@@ -56,7 +56,7 @@ async def test_four_weeks_on_two_phones(browser: Browser, demo: Rehearsal, tmp_p
     await ana.hears("your day 3 limits")
     await ana.taps("Yes, it is calm")
     await ana.says("can I go to the sauna?")
-    await ana.hears("Tue 17 March, 10:00")
+    await ana.hears("No sauna, steam room or hot tub until Tue 17 March, 10:00")
     await picture(page, "day-3", tmp_path)
     await pushes(page, "Next message")
     await ana.hears("your day 7 limits")
