@@ -9,8 +9,9 @@ import time
 TOKEN = "1000000001:stub-telegram-takes-no-real-bot-key"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHAT = re.compile(rb"(?:^|&)chat_id=(-?\d+)")
-# There is never an update; a poll is told so before its caller gives up.
-_POLL_S = 20.0
+_WAIT = re.compile(rb"[?&]timeout=(\d+)")
+# There is never an update; a long poll is told so before its caller gives up.
+_LONGEST_POLL_S = 20.0
 _ME = {
     "id": 1000000001,
     "is_bot": True,
@@ -84,10 +85,12 @@ class _Connection(asyncio.Protocol):
             self._answer(head, rest[:size])
 
     def _answer(self, head: bytes, body: bytes) -> None:
-        path = head.split(b" ", 2)[1].partition(b"?")[0]
-        method = path.rpartition(b"/")[2].decode().lower()
+        address = head.split(b" ", 2)[1]
+        method = address.partition(b"?")[0].rpartition(b"/")[2].decode().lower()
         if method == "getupdates":
-            asyncio.get_running_loop().call_later(_POLL_S, self._write, [])
+            wait = _WAIT.search(address)
+            wait_s = min(float(wait[1]) if wait else 0.0, _LONGEST_POLL_S)
+            asyncio.get_running_loop().call_later(wait_s, self._write, [])
         else:
             self._write(self._telegram.result(method, body))
 
