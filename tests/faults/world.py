@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -269,10 +269,15 @@ class Post:
 async def found_clinic(
     folder: Path, server: Server, token: str, clock: Clock, database_url: str
 ) -> Deps:
-    """The parts of a bot whose clinic was just made by ``init``."""
+    """The parts of a bot whose clinic was just made by ``init``.
+
+    It has no morning's digest: that would come to stories on a real clock from 08:30 to 12:00.
+    """
     options = local_settings(server, token, folder)
     options = options.model_copy(update={"database_url": database_url})
-    await founding.init(options, demo_clinic(), clock)
+    clinic = demo_clinic()
+    clinic.digest_day = date.max
+    await founding.init(options, clinic, clock)
     return parts.open_deps(options, clock)
 
 
