@@ -14,6 +14,7 @@ os.environ["PTB_TIMEDELTA"] = "true"
 from bot.clock import PushedClock
 from bot.rehearsal import Rehearsal, rehearsal
 from tests import postgres
+from tests.begun import begin
 from tests.cast import Actor, Clinic
 from tests.postgres import PostgresServer
 
@@ -124,6 +125,7 @@ async def clinic(
     tmp_path: Path, failures: list[str], chosen_database_url: str
 ) -> AsyncIterator[Clinic]:
     """A demo clinic whose lead, Nour, has opened her link."""
+    await begin(tmp_path, chosen_database_url)
     async with rehearsal(
         tmp_path,
         clock=PushedClock(START),
@@ -142,6 +144,7 @@ async def clinic(
 @pytest.fixture
 async def both(tmp_path: Path, failures: list[str], database_url: str) -> AsyncIterator[Clinic]:
     """The same clinic on SQLite and on PostgreSQL, for stories in which storage matters."""
+    await begin(tmp_path, database_url)
     async with rehearsal(
         tmp_path,
         clock=PushedClock(START),

@@ -24,6 +24,7 @@ from bot.demo.telegram import LocalTelegram
 from bot.rehearsal import demo_clinic, local_settings, rehearsal
 from bot.storage.database import Database, Priority, sqlite_file
 from bot.storage.queries import people
+from tests.begun import begin
 from tests.cast import Actor, Clinic
 from tests.conftest import START, cast_of
 from tests.faults.world import add_patient, add_practitioner
@@ -43,6 +44,7 @@ SQLITE = pytest.mark.parametrize("database_url", [""], ids=["sqlite"])
 @pytest.fixture
 async def story(tmp_path: Path, failures: list[str], database_url: str) -> AsyncIterator[Clinic]:
     """The usual clinic on either database, with a bot that waits a second and no longer."""
+    await begin(tmp_path, database_url)
     async with rehearsal(
         tmp_path,
         clock=PushedClock(START),

@@ -30,6 +30,7 @@ from bot.storage import sealed
 from bot.storage.queries import outbox as queries
 from bot.storage.queries import people, plans, versions
 from bot.storage.tables import Message, Patient, Practitioner, Reminder
+from tests.begun import begin
 
 READ_TIMEOUT_S = 0.15
 
@@ -275,6 +276,7 @@ async def found_clinic(
     """
     options = local_settings(server, token, folder)
     options = options.model_copy(update={"database_url": database_url})
+    await begin(folder, database_url)
     clinic = demo_clinic()
     clinic.digest_day = date.max
     await founding.init(options, clinic, clock)

@@ -25,6 +25,7 @@ from bot.incoming.telegram_http import Source
 from bot.rehearsal import demo_clinic, local_settings
 from bot.services.deps import Deps
 from bot.storage.tables import Patient, Practitioner
+from tests.begun import begin
 from tests.faults.world import add_patient, add_practitioner
 
 Handler = Callable[[str], Awaitable[None]]
@@ -101,6 +102,7 @@ async def running_desk(folder: Path, database_url: str) -> AsyncIterator[Desk]:
     async with telegram.serve() as server:
         options = local_settings(server, telegram.token, folder)
         options = options.model_copy(update={"database_url": database_url})
+        await begin(folder, database_url)
         await founding.init(options, demo_clinic(), clock)
         deps = parts.open_deps(options, clock)
         nour, ana, ben = (telegram.person(name) for name in ("Nour", "Ana", "Ben"))

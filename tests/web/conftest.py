@@ -11,6 +11,7 @@ from playwright.async_api import Browser, async_playwright
 from bot.clock import PushedClock
 from bot.rehearsal import Rehearsal, rehearsal
 from bot.storage.queries import people
+from tests.begun import begin
 from tests.conftest import START
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -38,6 +39,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def demo(tmp_path: Path, failures: list[str]) -> AsyncIterator[Rehearsal]:
+    await begin(tmp_path)
     async with rehearsal(
         tmp_path, clock=PushedClock(START), page=True, send_rate=10_000, chat_burst=1_000
     ) as (whole, _):
