@@ -42,8 +42,8 @@ class Size:
         )
 
 
-FULL = Size(rounds=3, messages=500, patients=30, planned=100_000, crowd=10_000, reports=100)
-QUICK = Size(rounds=1, messages=20, patients=1, planned=1_000, crowd=100, reports=2)
+FULL = Size(rounds=3, messages=500, patients=30, planned=100_000, crowd=10_000, reports=80)
+QUICK = Size(rounds=1, messages=20, patients=1, planned=1_000, crowd=300, reports=2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 
 from benchmarks import clinics, patients
@@ -14,15 +14,14 @@ from bot.clock import SystemClock
 from bot.demo.chats import Message
 from bot.demo.people import Person
 from bot.rehearsal import Rehearsal
-from bot.services import reporting
 
-# Fewer than the fuse lets a patient have in an hour, both halves and the joining together; what
-# is said about danger does not count.
-_MENUS = 10
+# So many patients take turns, so that nobody's chat is talked to faster than Telegram lets it be,
+# and nobody's second report is taken for the first one pressed twice.
+_PATIENTS = 10
+# Between two reports, for the one chat of the practitioner who hears of them all.
+_PAUSE_S = 2.0
 _UNDER_WAY = 30
 _PATIENCE_S = 120.0
-# A report that comes again at once is the same report.
-_LATER = reporting.SAME_TAP + timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,10 @@ class Answered:
 
 
 async def while_it_leaves(folder: Path, crowd: int, reports: int) -> tuple[Answered, Answered]:
-    """Return what a patient waits for alone, and while so many others' reminders leave.
+    """Return what patients wait for alone, and while so many others' reminders leave.
 
-    Reports so often in each half, at Telegram's pace, in one process with the local Telegram.
+    So many reports in each half, at Telegram's pace, in one process with the local Telegram.
+    Raises RuntimeError when the reminders had all left before the last report.
     """
     now = SystemClock().now()
     zone = clinics.midday_zone(now)
@@ -50,35 +50,38 @@ async def while_it_leaves(folder: Path, crowd: int, reports: int) -> tuple[Answe
         whole,
         _,
     ):
-        nour, ana = await patients.joined(whole)
-        idle = await _ask(whole, nour, ana, reports)
-        first = whole.telegram.person("Crowd")
-        for person in (first, *(whole.telegram.person("Crowd") for _ in range(crowd - 1))):
+        nour, few = await patients.joined(whole, min(_PATIENTS, reports))
+        idle = await _ask(whole, nour, few, reports)
+        others = [whole.telegram.person("Crowd") for _ in range(crowd)]
+        for person in others:
             person.started = person.chat_opened = True
         # Due since this moment, all of them.
-        await clinics.fill(folder, crowd, clinics.yesterday(now), first.id, on_time=True)
+        await clinics.fill(folder, crowd, clinics.yesterday(now), others[0].id, on_time=True)
         sent = len(whole.telegram.calls_of("sendMessage"))
         whole.app.deps.bells.ring()
         async with asyncio.timeout(_PATIENCE_S):
             while len(whole.telegram.calls_of("sendMessage")) < sent + min(_UNDER_WAY, crowd):  # noqa: ASYNC110 - the bot is not told that anybody waits
                 await asyncio.sleep(0.05)
-        busy = await _ask(whole, nour, ana, reports)
+        busy = await _ask(whole, nour, few, reports)
+        if all(person.received for person in others):
+            raise RuntimeError("the reminders were gone before the last report: make them more")
     return idle, busy
 
 
-async def _ask(whole: Rehearsal, nour: Person, ana: Person, reports: int) -> Answered:
+async def _ask(whole: Rehearsal, nour: Person, few: Sequence[Person], reports: int) -> Answered:
     found = Answered([], [], [], [])
     english = partial(whole.app.deps.catalogue.label, "en")
     menu, wrong = english("buttons", "limits_still_on"), english("buttons", "something_wrong")
     sign, mine = english("buttons", "group_breathing"), english("buttons", "i_am_on_it")
     called, seen = english("buttons", "i_have_called"), english("buttons", "close_report")
-    for _ in range(min(_MENUS, reports)):
+    for ana in few:
         last = ana.last_message
         began = time.perf_counter()
         await ana.presses(menu)
         await ana.hears(lambda _: True, after=last, within=_PATIENCE_S)
         found.answer.append(time.perf_counter() - began)
-    for _ in range(reports):
+    for ana in islice(cycle(few), reports):
+        await asyncio.sleep(_PAUSE_S)
         last, alerted = ana.last_message, nour.last_message
         began = time.perf_counter()
         await ana.presses(wrong)
@@ -93,7 +96,6 @@ async def _ask(whole: Rehearsal, nour: Person, ana: Person, reports: int) -> Ans
         # Taken, so that it is not repeated among those to come.
         await nour.taps(mine, alert)
         await nour.hears(_with(seen), after=alert, within=_PATIENCE_S)
-        whole.clock.push(_LATER)
     return found
 
 

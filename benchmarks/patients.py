@@ -116,11 +116,13 @@ async def by_phones(folder: Path, count: int) -> list[Phoned]:
         ]
 
 
-async def joined(whole: Rehearsal) -> tuple[Person, Person]:
-    """Return the lead and a patient who has joined; everything is said that follows from it."""
-    nour, ana = await _lead(whole), whole.telegram.person("Ana")
-    await _phone(whole, nour, ana, 0)
-    return nour, ana
+async def joined(whole: Rehearsal, count: int) -> tuple[Person, list[Person]]:
+    """Return the lead and patients who have joined; everything is said that follows from it."""
+    nour = await _lead(whole)
+    few = [whole.telegram.person("Ana") for _ in range(count)]
+    for number, ana in enumerate(few):
+        await _phone(whole, nour, ana, number)
+    return nour, few
 
 
 async def _lead(whole: Rehearsal) -> Person:
