@@ -153,7 +153,9 @@ class SafetyText:
                 self._answered.difference_update(number for number, _ in self._dangers(stored))
             return task.result()
         finally:
-            task.cancel()
+            if task.cancel():
+                # It ends before the database is closed, or its connection stays open.
+                await asyncio.wait({task})
 
     def _answer(self, raw: Raw) -> None:
         """Send the safety text to whoever reports danger, once for an update and a chat."""

@@ -34,9 +34,8 @@ class Heartbeat:
         """Beat until :meth:`stop`."""
         async with httpx.AsyncClient(timeout=_WITHIN_S, follow_redirects=True) as http:
             while not self._stopping.is_set():
-                self._calling = asyncio.ensure_future(self._beat(http))
                 with suppress(asyncio.CancelledError):
-                    await self._calling
+                    await self._beat(http)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), self._every_s)
 
@@ -48,10 +47,11 @@ class Heartbeat:
 
     async def _beat(self, http: httpx.AsyncClient) -> None:
         try:
-            if not await self._well():
+            # Never cut off: it reads the database, and would leave its connection open.
+            if not await self._well() or self._stopping.is_set():
                 return
-            async with asyncio.timeout(_WITHIN_S):
-                (await http.get(self._url)).raise_for_status()
+            self._calling = asyncio.ensure_future(self._call(http))
+            await self._calling
         except Exception as error:
             # Whatever it is: who cannot be called well is not called, and asked again.
             if not self._fails:
@@ -62,3 +62,7 @@ class Heartbeat:
             self._fails = True
         else:
             self._fails = False
+
+    async def _call(self, http: httpx.AsyncClient) -> None:
+        async with asyncio.timeout(_WITHIN_S):
+            (await http.get(self._url)).raise_for_status()
