@@ -40,11 +40,13 @@ TESTS = {
         "tests/domain/test_schedule.py",
         "tests/domain/test_joining_late.py",
         "tests/domain/test_grouping.py",
+        "tests/domain/test_catch_up.py",
         "tests/domain/test_plan_properties.py",
     ),
     "bot/domain/rules.py": (
         "tests/domain/test_rules.py",
         "tests/faults/test_sends.py",
+        "tests/faults/test_holding.py",
         "tests/stories/test_main_job.py",
         "tests/stories/test_stop_and_resume.py",
         "tests/stories/test_visits.py",

@@ -109,6 +109,8 @@ class Step:
     variants: tuple[str, ...] = ()
     # Within which days after the session the practitioner may set it; none when it is as it is.
     set_days: tuple[int, ...] = ()
+    # The limits that it asks for until the visit it prepares; they hold once it was sent.
+    until_visit: tuple[str, ...] = ()
 
     @property
     def silent(self) -> bool:

@@ -53,7 +53,7 @@ _TIME_KEYS = frozenset(
     }
 )
 _CONTENT_KEYS = frozenset({"id", "kind", "safety", "template", "warning", "buttons", "sources"})
-_STEP_KEYS = _TIME_KEYS | _CONTENT_KEYS | {"only_if", "skip_if", "variants"}
+_STEP_KEYS = _TIME_KEYS | _CONTENT_KEYS | {"only_if", "skip_if", "variants", "until_visit"}
 _DAY = 24 * 60
 
 T = TypeVar("T")
@@ -150,6 +150,7 @@ def _steps(table: Table, variants: frozenset[str]) -> tuple[Step, ...]:
         if_skipped=_instead(table.table("if_skipped")) if "if_skipped" in table.data else None,
         variants=table.texts("variants"),
         set_days=_set_days(table) if "set_days" in table.data else (),
+        until_visit=table.texts("until_visit"),
     )
     _check_times(table, step)
     _check_meaning(table, step)
@@ -247,6 +248,8 @@ def _check_meaning(table: Table, step: Step) -> None:
         both = step.when.anchor is Anchor.D and step.valid_until.anchor is Anchor.D
         if not both or not step.set_days[0] <= step.when.days <= step.set_days[1]:
             table.refuse("set_days", "must enclose a 'when' such as 'D+180 11:00'")
+    if step.until_visit and step.when.anchor is not Anchor.NV:
+        table.refuse("until_visit", "belongs to a step before a visit, such as 'NV-2 18:00'")
     if "nudge_after" in table.data and not step.safety:
         table.refuse("nudge_after", "belongs to a safety check only")
     if len(step.buttons) > MAX_BUTTONS:

@@ -93,6 +93,12 @@ class Catalogue:
             for key, entry in limits.items()
         }
 
+    def allowed(self, language: str, limit: str) -> str | None:
+        """What is allowed beside a limit, as a sentence; nothing where there is nothing to say."""
+        entry = self._section(language, "limits").get(limit)
+        found = entry.get("allowed") if isinstance(entry, Mapping) else None
+        return found if isinstance(found, str) else None
+
     def _section(self, language: str, section: str) -> Mapping[str, object]:
         found = self.labels.get(language, {}).get(section)
         if not isinstance(found, Mapping):
@@ -168,6 +174,8 @@ def _require(catalogue: Catalogue) -> None:
             for limit in protocol.limits:
                 catalogue.label(language, "limits", limit.id)
             for step in protocol.steps:
+                for limit_id in step.until_visit:
+                    catalogue.label(language, "limits", limit_id)
                 for button in step.buttons:
                     catalogue.label(language, "buttons", button)
                 for kind in step.kinds:

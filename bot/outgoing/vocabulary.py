@@ -21,8 +21,13 @@ LONGEST_CAPTION = 1023
 
 # A name that would break the markup, call code, turn the line around, and count as one letter.
 _HOSTILE = '</b><b>&amp;<a href="https://x.example">{{ 7*7 }}</a> \u202e\u200f"\'\\ 😀é'
-_LEFT: Mapping[str, object] = {"kept": False, "days_left": 6, "hours_left": 20}
-_KEPT: Mapping[str, object] = {"kept": True, "days_left": 0, "hours_left": 1}
+_LEFT: Mapping[str, object] = {"kept": False, "days_left": 6, "hours_left": 20, "allowed": []}
+_KEPT: Mapping[str, object] = {
+    "kept": True,
+    "days_left": 0,
+    "hours_left": 1,
+    "allowed": ["A short, warm shower is allowed."],
+}
 _HOSTILE_GROUPS = [{"ends": _HOSTILE, "items": [_HOSTILE, _HOSTILE], **_KEPT}]
 
 
@@ -102,7 +107,7 @@ VARIABLES: Mapping[str, Variable] = {
     "other_zone": Variable("the patient's zone is not the clinic's", False, True, (True,)),
     # Steps.
     "limits": Variable(
-        "limits still on, by end: ends, items, kept, days_left, hours_left",
+        "limits still on, by end: ends, items, allowed, kept, days_left, hours_left",
         _LIMITS,
         _HOSTILE_GROUPS,
         (_LIMITS_KEPT, []),
@@ -114,7 +119,7 @@ VARIABLES: Mapping[str, Variable] = {
         ([],),
     ),
     "still": Variable(
-        "limits on after this step: ends, items, kept, days_left, hours_left",
+        "limits on after this step: ends, items, allowed, kept, days_left, hours_left",
         _LIMITS,
         _HOSTILE_GROUPS,
         (_LIMITS_KEPT, []),
@@ -163,6 +168,13 @@ VARIABLES: Mapping[str, Variable] = {
         [{**_ASKED_ABOUT, **_LEFT}],
         [{"what": _HOSTILE, "ends": _HOSTILE, **_KEPT}],
         ([{**_ASKED_ABOUT, **_KEPT}, {**_ASKED_ABOUT, **_LEFT, "days_left": 0}],),
+    ),
+    "sent": Variable("what came beside words", ["a photo"], [_HOSTILE], ([],)),
+    "allowed": Variable(
+        "what is allowed beside the limits asked about",
+        ["A short, warm shower is allowed."],
+        [_HOSTILE],
+        ([],),
     ),
     "visits": Variable(
         "visits: when, state_label; for a practitioner when, patient, state",
@@ -225,6 +237,7 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "patient_phone": Variable("the patient's number, if given", "+44 7700 900000", others=(None,)),
     "closed": Variable("the clinic is closed, and nobody on call", False, True, (True,)),
+    "told_later": Variable("the clinic hears of it when it opens", False, True, (True,)),
     "waited_minutes": Variable("for how long nobody has taken it", 10, 10, (1, 90)),
     "outcome": Variable("how a report ended", "spoke by phone"),
     "kept": Variable(
@@ -488,30 +501,35 @@ TEXTS: Mapping[str, Text] = {
     ),
     "patient/plan_empty": Text(("plan_ended",)),
     "patient/limits": Text(("limits",), longest=LONGEST_LIST),
-    "patient/limit_until": Text(("on", "over"), always=("on",), longest=LONGEST_CARD),
+    "patient/limit_until": Text(("on", "over", "allowed"), always=("on",), longest=LONGEST_CARD),
     "patient/limit_over": Text(("over",), always=("over",), longest=LONGEST_CARD),
     "patient/limit_none": Text(("what",)),
     "patient/visits": Text(("visits", "clinic_city"), longest=LONGEST_LIST),
     # Answers to answers.
     "patient/got_it": Text(),
+    "patient/thanks_passed": Text(),
     "patient/noted": Text(("next_date",)),
     "patient/calm": Text(("ended", "next_date")),
-    "patient/not_calm": Text(("again_at",)),
+    "patient/not_calm": Text(("again_at", "told_later", "closed")),
     "patient/calm_again": Text(("kept",), unasked=True, always=("kept",)),
     "patient/limits_over": Text(("ended",), unasked=True, always=("ended",)),
     "patient/trend": Text(("ended",)),
     "patient/better": Text(("expected_line", "next_date")),
-    "patient/told_clinic": Text(("reply_by", "clinic_city", "photos_asked")),
+    "patient/told_clinic": Text(
+        ("reply_by", "clinic_city", "photos_asked", "told_later", "closed")
+    ),
     "patient/urgent": Text(("alone",)),
     "patient/urgent_closed": Text(),
     "patient/emergency": Text(("had", "nobody"), longest=LONGEST_CARD),
-    "patient/note_for_doctor": Text(("had", "reported", "reported_at"), longest=LONGEST_CARD),
+    "patient/note_for_doctor": Text(
+        ("had", "reported", "reported_at", "quoted"), longest=LONGEST_LIST
+    ),
     "patient/seek_care": Text(("taken",), unasked=True),
     "patient/no_reply_yet": Text(unasked=True),
     "patient/reached_help": Text(unasked=True),
     "patient/noted_help": Text(),
     # A report.
-    "patient/pick": Text(),
+    "patient/pick": Text(("closed",)),
     "patient/pick_pain": Text(("picked",), longest=LONGEST_CARD),
     "patient/pick_milder": Text(("picked",), longest=LONGEST_CARD),
     "patient/pick_sight": Text(),
@@ -530,7 +548,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/reply": Text(
         ("writer", "quoted", "maybe_repeat"), always=("quoted",), longest=LONGEST_LIST
     ),
-    "patient/seen": Text(unasked=True),
+    "patient/seen": Text(("closed",), unasked=True),
     "patient/was_offline": Text(("offline_from", "offline_until", "restored"), unasked=True),
     # Visits.
     "patient/visit_booked": Text(("visit_date", "visit_time", "clinic_city"), unasked=True),
@@ -591,6 +609,7 @@ TEXTS: Mapping[str, Text] = {
     "patient/help": Text(("commands",), longest=LONGEST_CARD),
     # What cannot be done.
     "errors/already_enrolled": Text(("patient",)),
+    "errors/enrolled_just_now": Text(("patient",)),
     "errors/already_patient": Text(),
     "errors/enroll_form": Text(),
     "errors/future_session": Text(),
@@ -654,7 +673,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "practitioner/colleague_answered": Text(("patient", "writer", "answer"), longest=LONGEST_LIST),
     "practitioner/question_waits": Text(
-        ("patient", "asked_at", "quoted", "is_test"), longest=LONGEST_LIST
+        ("patient", "asked_at", "quoted", "sent", "is_test"), longest=LONGEST_LIST
     ),
     # A practitioner: beginning.
     "practitioner/welcome": Text(),
@@ -675,7 +694,8 @@ TEXTS: Mapping[str, Text] = {
     ),
     "practitioner/new_plan": Text(("patient", "steps"), longest=LONGEST_LIST),
     "practitioner/new_qr": Text(
-        ("patient", "link", "link_days", "session_at", "session_planned"), longest=LONGEST_CAPTION
+        ("patient", "link", "link_days", "treatment", "session_at", "session_planned"),
+        longest=LONGEST_CAPTION,
     ),
     "practitioner/opened": Text(("patient", "account", "username")),
     "practitioner/nudge_confirm": Text(("patient", "account", "username")),
@@ -924,7 +944,7 @@ FORMS: Mapping[str, tuple[str, ...]] = {
 }
 """The labels with values in them, and which."""
 
-WORDS = ("stop", "stop_alone", "asking", "beside", "emergency")
+WORDS = ("stop", "stop_alone", "asking", "beside", "thanks", "emergency")
 """The lists of words that typed texts are compared with."""
 
 

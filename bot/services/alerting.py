@@ -5,7 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.domain import escalation, opening
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.domain import escalation, opening, triage
 from bot.domain.escalation import To
 from bot.domain.opening import Opening
 from bot.domain.states import AlertState, Lane, Level, PatientState
@@ -19,12 +21,13 @@ from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.queries import alerts, people
-from bot.storage.tables import Alert, Clinic, Patient, Report
+from bot.storage.tables import Alert, Clinic, Patient, Practitioner, Report
 
 log = logging.getLogger(__name__)
 
 LOUD = frozenset({Level.URGENT, Level.EMERGENCY})
-OUTCOMES = ("spoke_by_phone", "seen_in_clinic", "sent_to_hospital", "no_contact", "false_alarm")
+IN_HOSPITAL = "sent_to_hospital"
+OUTCOMES = ("spoke_by_phone", "seen_in_clinic", IN_HOSPITAL, "no_contact", "false_alarm")
 # After an alert is closed nothing routine comes for so long (conversations.md 6).
 REST_AFTER = timedelta(days=1)
 # So much of a patient's own words stands in an alert; the whole follows by itself.
@@ -46,6 +49,11 @@ async def is_closed(turn: Turn, patient: Patient) -> bool:
     if hours_of(turn.clinic).is_open(turn.now, turn.clinic_zone):
         return False
     return not (await team.tiers(turn.session, patient))[To.ON_CALL]
+
+
+def is_told_later(turn: Turn) -> bool:
+    """Say whether what is less than urgent reaches the clinic when it opens, and not now."""
+    return not hours_of(turn.clinic).is_open(turn.now, turn.clinic_zone)
 
 
 async def raise_alert(
@@ -201,18 +209,17 @@ def reported_words(turn: Turn, alert: Alert, language: str) -> list[str]:
     ]
 
 
-async def also_reported(
-    turn: Turn,
-    alert: Alert,
-    patient: Patient,
-    reported: Reported,
-    to: Collection[To] = (To.TREATING, To.ON_CALL),
-) -> None:
+def keep_reported(session: AsyncSession, alert: Alert, reported: Reported) -> None:
+    """Keep what an alert is about, after the patient said more."""
+    kept = sealed.read(session, alert)
+    sealed.write(session, alert, {**kept, "reported": [list(each) for each in reported]})
+    session.add(alert)
+
+
+async def also_reported(turn: Turn, alert: Alert, patient: Patient, reported: Reported) -> None:
     """Add to an open alert what the patient said after it was raised; whoever has it reads it."""
-    kept = sealed.read(turn.session, alert)
-    sealed.write(turn.session, alert, {**kept, "reported": [list(each) for each in reported]})
-    turn.session.add(alert)
-    await push(turn, alert, patient, to)
+    keep_reported(turn.session, alert, reported)
+    await push(turn, alert, patient, (To.TREATING, To.ON_CALL))
 
 
 async def say_level(
@@ -239,6 +246,8 @@ async def say_level(
         # Whoever asks for the number again, after it was closed, is told of nobody.
         "nobody": alert.state is AlertState.CLOSED,
         "photos_asked": turn.clinic.photos_on,
+        "told_later": is_told_later(turn),
+        "closed": await is_closed(turn, patient),
     }
     template, keys = {
         Level.EMERGENCY: ("patient/emergency", ("i_have_called", "need_the_number")),
@@ -246,7 +255,7 @@ async def say_level(
     }.get(level, ("patient/told_clinic", ("send_photo_now", "it_got_worse")))
     if not turn.clinic.photos_on:
         keys = tuple(key for key in keys if key != "send_photo_now")
-    if level is Level.URGENT and await is_closed(turn, patient):
+    if level is Level.URGENT and values["closed"]:
         template, keys = "patient/urgent_closed", ("getting_help", "it_got_worse")
     values |= await session_values(turn, whole)
     if alert.counts_from is not None and level is Level.TELL_CLINIC:
@@ -292,6 +301,7 @@ async def send_note(turn: Turn, patient: Patient, alert: Alert, whole: Situation
             **(await session_values(turn, whole)),
             "reported": reported_words(turn, alert, language),
             "reported_at": dates.moment(alert.opened_at, whole.zone, language, turn.now),
+            "quoted": sealed.read(turn.session, alert).get("quoted"),
         },
         lane=Lane.DANGER,
     )
@@ -308,6 +318,7 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
     if first:
         _arm(alert)
         turn.session.add(alert)
+        await _take_the_rest(turn, alert, practitioner)
     alerts.note(turn.session, alert, "acknowledged", turn.now, practitioner.id)
     owner = practitioner
     if not first and alert.acked_by is not None:
@@ -333,10 +344,29 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
         await turn.tell_patient(
             patient,
             "patient/seen",
-            {"practitioner": words.name_of(turn.session, practitioner)},
+            {
+                "practitioner": words.name_of(turn.session, practitioner),
+                "closed": await is_closed(turn, patient),
+            },
             lane=Lane.DANGER,
         )
     return alert
+
+
+async def _take_the_rest(turn: Turn, alert: Alert, practitioner: Practitioner) -> None:
+    """Take what else is open about the patient and is no worse: it is one patient to look after.
+
+    Or the patient would read that somebody has seen the report, and then that nobody has.
+    """
+    for other in await alerts.open_of_patient(turn.session, alert.patient_id):
+        worse = triage.highest([other.level, alert.level]) is not alert.level
+        if other.state is not AlertState.OPEN or other.is_drill is not alert.is_drill or worse:
+            continue
+        if await alerts.acknowledge(turn.session, other.id or 0, practitioner.id or 0, turn.now):
+            await turn.session.refresh(other)
+            _arm(other)
+            turn.session.add(other)
+            alerts.note(turn.session, other, "acknowledged", turn.now, practitioner.id)
 
 
 async def ask_outcome(turn: Turn, ref: str) -> None:
@@ -358,7 +388,8 @@ async def ask_outcome(turn: Turn, ref: str) -> None:
 async def close(turn: Turn, ref: str, outcome: str) -> None:
     """End an alert; after an urgent one routine messages come again after a day.
 
-    After an emergency they rest until a person says otherwise (clinical.md 4).
+    After an emergency they rest until a person says otherwise (clinical.md 4), and so they do for
+    whoever was sent to a hospital.
     """
     practitioner = lead_or_practitioner(turn)
     alert = await _alert(turn, ref)
@@ -368,13 +399,13 @@ async def close(turn: Turn, ref: str, outcome: str) -> None:
     if not done:
         raise StaleButton
     await turn.session.refresh(alert)
-    if alert.level is Level.URGENT:
+    rests = alert.level is Level.EMERGENCY or (alert.level in LOUD and outcome == IN_HOSPITAL)
+    if alert.level in LOUD and not rests:
         alert.resumed_at = turn.now + REST_AFTER
         turn.session.add(alert)
     alerts.note(turn.session, alert, f"closed_{outcome}", turn.now, practitioner.id)
     patient = await people.patient(turn.session, alert.patient_id)
     await turn.forget_text_about_others(patient)
-    rests = alert.level is Level.EMERGENCY
     rows = [[Button(label="open_card", data=buttons.pack("card", patient.ref))]]
     if rests:
         rows.insert(0, [Button(label="resume_plan", data=buttons.pack("resumeafter", alert.ref))])
@@ -402,7 +433,7 @@ async def resume(turn: Turn, ref: str) -> None:
     """Let routine messages come again, after a day, as a person says so."""
     practitioner = lead_or_practitioner(turn)
     alert = await _alert(turn, ref)
-    if alert.level is not Level.EMERGENCY or alert.resumed_at is not None:
+    if alert.state is not AlertState.CLOSED or alert.resumed_at is not None:
         raise StaleButton
     alert.resumed_at = turn.now + REST_AFTER
     turn.session.add(alert)

@@ -205,7 +205,15 @@ async def _not_calm(turn: Turn, whole: Situation, row: Reminder, _step: Step) ->
     language = whole.patient.language
     again = dates.moment(again_at, whole.zone, language, turn.now) if again_at else None
     await reports.say_told(
-        turn, whole.patient, "patient/not_calm", rows, values={"again_at": again}
+        turn,
+        whole.patient,
+        "patient/not_calm",
+        rows,
+        values={
+            "again_at": again,
+            "told_later": alerting.is_told_later(turn),
+            "closed": await alerting.is_closed(turn, whole.patient),
+        },
     )
 
 

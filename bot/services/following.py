@@ -138,12 +138,14 @@ async def patient_says(turn: Turn, ref: str, key: str) -> None:
 
 async def _tell_still(turn: Turn, alert: Alert, patient: Patient, key: str) -> None:
     """Let everybody know that the patient has no help yet, also whoever has taken the alert."""
+    kept = [(section, name) for section, name in sealed.read(turn.session, alert)["reported"]]
+    known = ("reports", key) in kept
+    if not known:
+        alerting.keep_reported(turn.session, alert, [*kept, ("reports", key)])
     if alert.state is AlertState.OPEN:
         await alerting.push(turn, alert, patient, tuple(To), again=True)
-        return
-    kept = [(section, name) for section, name in sealed.read(turn.session, alert)["reported"]]
-    if ("reports", key) not in kept:
-        await alerting.also_reported(turn, alert, patient, [*kept, ("reports", key)], tuple(To))
+    elif not known:
+        await alerting.push(turn, alert, patient, tuple(To))
 
 
 _NOT_HELPED = ("reached_no", "no_one_answers")

@@ -21,19 +21,19 @@ async def show(turn: Turn, practitioner: Practitioner, patient: Patient) -> None
     whole = await situation.read(turn.session, patient.id or 0)
     done_at, planned_at = _session_of(whole)
     at = done_at or planned_at
+    language = turn.clinic.language
     await outbox.to_practitioner(
         turn.session,
         practitioner,
         "practitioner/new_qr",
         turn.now,
-        language=turn.clinic.language,
+        language=language,
         values={
             "patient": words.name_of(turn.session, patient),
             "link": address,
             "link_days": invitations.PATIENT_LIFE.days,
-            "session_at": dates.moment(at, turn.clinic_zone, turn.clinic.language, turn.now)
-            if at
-            else None,
+            "treatment": _treatment_of(turn, whole),
+            "session_at": dates.moment(at, turn.clinic_zone, language, turn.now) if at else None,
             "session_planned": done_at is None,
         },
         rows=[
@@ -44,6 +44,15 @@ async def show(turn: Turn, practitioner: Practitioner, patient: Patient) -> None
         method="photo",
         file=address,
     )
+
+
+def _treatment_of(turn: Turn, whole: Situation) -> str | None:
+    """Return the name of the treatment that a link leads to, with its variant."""
+    courses = whole.running() or whole.courses
+    if not courses:
+        return None
+    full_name = courses[-1].protocol.full_name
+    return turn.deps.catalogue.label(turn.clinic.language, "treatments", full_name)
 
 
 def _session_of(whole: Situation) -> tuple[datetime | None, datetime | None]:

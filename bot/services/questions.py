@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,6 +21,8 @@ from bot.storage.tables import Patient, Practitioner, Question
 
 # What is kept of one question; the messages themselves went to the practitioner whole.
 _KEPT = 3000
+# Kinds whose words are kept; of any other it is kept that it came.
+_IN_WORDS = ("text", "edited")
 # Kept, sealed, of a question: when the patient last added to it.
 _ADDED_AT = "added_at"
 
@@ -57,7 +60,10 @@ async def take(turn: Turn, patient: Patient, kind: str, text: str) -> Question:
             question.reply_by, question.overdue_at = promise(turn), None
     kept = sealed.read(turn.session, question)
     said = [str(kept.get("text", "")), text]
-    whole = {"text": "\n".join(each for each in said if each)[-_KEPT:]}
+    whole: dict[str, Any] = {"text": "\n".join(each for each in said if each)[-_KEPT:]}
+    if kind not in _IN_WORDS:
+        # What came without words is named, or it would be missing where the question is quoted.
+        whole["sent"] = list(dict.fromkeys([*kept.get("sent", []), kind]))
     sealed.write(turn.session, question, {**kept, **whole, **added})
     turn.session.add(question)
     await turn.session.flush()
@@ -74,6 +80,13 @@ def nothing_since(session: AsyncSession, question: Question, at: datetime) -> bo
 def text_of(session: AsyncSession, question: Question) -> str:
     """Return what was asked in words; nothing for a voice message or a picture."""
     return str(sealed.read(session, question).get("text", ""))
+
+
+def sent_of(turn: Turn, question: Question) -> list[str]:
+    """Return what came beside words, in the clinic's language: a photo, a voice message."""
+    kinds = sealed.read(turn.session, question).get("sent", [])
+    catalogue, language = turn.deps.catalogue, turn.clinic.language
+    return [catalogue.label(language, "sent_kinds", kind) for kind in kinds]
 
 
 def answer_of(session: AsyncSession, question: Question) -> str:
@@ -124,6 +137,7 @@ async def _follow(session: AsyncSession, deps: Deps, question_id: int, now: date
                 "patient": words.name_of(session, patient),
                 "asked_at": asked_at,
                 "quoted": text_of(session, question) or None,
+                "sent": sent_of(turn, question),
                 "is_test": patient.is_test,
             },
             answer_rows(patient),

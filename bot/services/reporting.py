@@ -5,7 +5,7 @@ reached, and never below *tell clinic* (clinical.md 4).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -176,7 +176,8 @@ async def _show_first(turn: Turn, patient: Patient, report: Report) -> None:
     if said.why == WRONG:
         rows.append([Button(label=SLIP, data=_data(report, SLIP))])
     await turn.await_text("report")
-    await turn.tell_patient(patient, "patient/pick", rows=rows, lane=Lane.DANGER)
+    closed = {"closed": await alerting.is_closed(turn, patient)}
+    await turn.tell_patient(patient, "patient/pick", closed, rows, lane=Lane.DANGER)
 
 
 async def pick(turn: Turn, ref: str, key: str) -> None:
@@ -280,10 +281,37 @@ async def _sign(turn: Turn, patient: Patient, report: Report, said: _Said, key: 
         await _act(turn, patient, report, said)
 
 
-async def finish(turn: Turn, patient: Patient, report: Report, *, half_way: bool = False) -> None:
+async def written_instead(turn: Turn, patient: Patient, text: str) -> None:
+    """End the report that is open as words of danger come instead of its next tap.
+
+    What was picked counts, and its alert holds the words: it is one report. It adds to an urgent
+    alert that nobody has taken yet, and rings no second one.
+    """
+    report = await alerts.open_report(turn.session, patient.id or 0)
+    if report is None:
+        return
+    alert, said = await alerting.waiting(turn, patient), _read(turn.session, report)
+    whole = await situation.read(turn.session, patient.id or 0)
+    counted = replace(said, answers=[each for each in (*said.answers, said.pending) if each])
+    level = _level(whole, counted, turn.now, half_way=True)
+    if alert is None or triage.highest([alert.level, level]) is not alert.level:
+        await finish(turn, patient, report, half_way=True, quoted=text)
+        return
+    report.due_at, report.ended_at = None, turn.now
+    turn.session.add(report)
+    kept = [(section, key) for section, key in sealed.read(turn.session, alert)["reported"]]
+    new = [each for each in _reported(counted) if each[0] == "signs" and each not in kept]
+    if new:
+        alerting.keep_reported(turn.session, alert, [*kept, *new])
+
+
+async def finish(
+    turn: Turn, patient: Patient, report: Report, *, half_way: bool = False, quoted: str = ""
+) -> None:
     """End a report and act on the level that it has reached.
 
-    What stopped ``half_way`` counts too, and is never less than *tell clinic*.
+    What stopped ``half_way`` counts too, and is never less than *tell clinic*. ``quoted`` are words
+    that the patient wrote besides.
     """
     said = _read(turn.session, report)
     if said.pending:
@@ -295,11 +323,17 @@ async def finish(turn: Turn, patient: Patient, report: Report, *, half_way: bool
     awaiting, _ = await turn.awaiting()
     if awaiting == "report":
         await turn.await_text("")
-    await _act(turn, patient, report, said, half_way=half_way)
+    await _act(turn, patient, report, said, half_way=half_way, quoted=quoted)
 
 
 async def _act(
-    turn: Turn, patient: Patient, report: Report, said: _Said, *, half_way: bool = False
+    turn: Turn,
+    patient: Patient,
+    report: Report,
+    said: _Said,
+    *,
+    half_way: bool = False,
+    quoted: str = "",
 ) -> None:
     """Do what the level asks for, once; a higher level than before is acted on anew."""
     whole = await situation.read(turn.session, patient.id or 0)
@@ -315,7 +349,7 @@ async def _act(
     if level is Level.EXPECTED:
         await _expected(turn, patient, whole, said)
         return
-    alert = await alerting.raise_alert(turn, patient, level, reported, report)
+    alert = await alerting.raise_alert(turn, patient, level, reported, report, quoted=quoted)
     await alerting.say_level(turn, patient, level, alert, whole)
 
 
@@ -371,9 +405,17 @@ async def _expected(turn: Turn, patient: Patient, whole: Situation, said: _Said)
 
 
 async def expected_line(turn: Turn, whole: Situation, answers: Sequence[str] = ()) -> str | None:
-    """Return what is common at this stage after the latest session, as a general fact."""
+    """Return what is common at this stage after the latest session, as a general fact.
+
+    Nothing while anything is being reported, or was and nobody has closed it: it would reassure.
+    """
     recent = whole.recent(turn.now)
-    if not recent:
+    patient_id = whole.patient.id or 0
+    if (
+        not recent
+        or await alerts.open_report(turn.session, patient_id) is not None
+        or await alerts.open_of_patient(turn.session, patient_id)
+    ):
         return None
     key = "bruise" if list(answers) == ["bruise"] else recent[0].protocol.full_name
     rendered = turn.deps.texts.render(

@@ -9,7 +9,7 @@ from bot.domain.states import Lane, Level
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import alerting, outbox, phones, questions, situation, team, words
+from bot.services import alerting, outbox, phones, questions, reporting, situation, team, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError
 from bot.services.outbox import Rows
@@ -61,13 +61,20 @@ async def say_told(
 
 
 async def pass_on(
-    turn: Turn, kind: str, text: str = "", *, attached: bool = False, album: str = ""
+    turn: Turn,
+    kind: str,
+    text: str = "",
+    *,
+    attached: bool = False,
+    album: str = "",
+    asks: bool = True,
 ) -> None:
     """Pass anything a patient sent to their practitioner, and answer with the phone numbers.
 
     ``kind`` is a key of the labels' ``sent_kinds``; a text is quoted, what it is ``attached`` to is
     copied, and of one ``album`` the first is announced and answered. A text with an emergency word
-    raises an urgent alert too: words can raise a level, never lower it.
+    raises an urgent alert too: words can raise a level, never lower it. What ``asks`` nothing, such
+    as a thank you, waits for no answer.
     """
     patient = _patient(turn)
     awaiting, notes = await turn.awaiting()
@@ -87,6 +94,7 @@ async def pass_on(
         if said is not None:
             await phones.ask(turn, patient, phones.URGENT, said)
         words_of_danger = [("reports", "emergency_word")]
+        await reporting.written_instead(turn, patient, text)
         alert = await alerting.waiting(turn, patient)
         if alert is None:
             alert = await alerting.raise_alert(
@@ -118,7 +126,9 @@ async def pass_on(
         )
         if copied and heading is not None:
             await _copy(turn, practitioner, patient, heading.id, report, lane=lane)
-    if not urgent:
+    if not urgent and not asks:
+        await say_told(turn, patient, "patient/thanks_passed", [_wrong_row()])
+    elif not urgent:
         question = await questions.take(turn, patient, kind, text)
         shown = "text" if kind == "edited" else kind
         promised = questions.promised(turn, patient, question.reply_by)

@@ -13,7 +13,7 @@ from bot.domain import schedule
 from bot.domain.limits import kept_until, strictest
 from bot.domain.protocol import Protocol, Step
 from bot.domain.schedule import VisitFacts
-from bot.domain.states import CourseState, Level, VisitState
+from bot.domain.states import CourseState, Level, ReminderState, VisitState
 from bot.domain.times import QuietHours
 from bot.storage.queries import alerts as reported
 from bot.storage.queries import limit_ends, people, plans, versions
@@ -197,6 +197,23 @@ class Situation:
         for limit, row in self.kept().items():
             until = kept_until(row.kept_at or now, ends[limit], now, self.zone)
             ends[limit] = max(ends[limit], until)
+        return dict(sorted(ends.items(), key=lambda each: each[1]))
+
+    def limits_told(self, now: datetime) -> dict[str, datetime]:
+        """Return until when each limit is on, with those that the patient was told before a visit.
+
+        A message before a visit asks for some until then; whoever did not get it knows of none.
+        """
+        ends = self.limits(now)
+        for row in self.reminders:
+            visit = self.visit(row.visit_id)
+            if row.state is not ReminderState.SENT or visit.state is not VisitState.PLANNED:
+                continue
+            at = visit.planned_at
+            if at is None or at <= now:
+                continue
+            for limit in self.step_of(row).until_visit:
+                ends[limit] = max(at, ends.get(limit, at))
         return dict(sorted(ends.items(), key=lambda each: each[1]))
 
     def reminders_of(self, message_id: int | None) -> list[Reminder]:

@@ -25,7 +25,8 @@ async def take(turn: Turn, text: str) -> None:
     plain = (stop and _plain_stop(turn, said)) or (limits and _plain_question(turn, said))
     invited, _ = await turn.awaiting()
     if not plain or (invited in _INVITED and not stop):
-        await reports.pass_on(turn, "text", text)
+        asks = invited in _INVITED or not is_thanks(turn, said)
+        await reports.pass_on(turn, "text", text, asks=asks)
     if stop:
         await control.ask_stop(turn)
     elif limits:
@@ -40,6 +41,13 @@ def is_stop(turn: Turn, said: str) -> bool:
     # "Cancel" alone means STOP; in "cancel my visit" it is a message for the clinic.
     alone = said in catalogue.words(turn.language, "stop_alone")
     return alone or typed.holds(said, catalogue.words(turn.language, "stop"))
+
+
+def is_thanks(turn: Turn, said: str) -> bool:
+    """Say whether a text says thank you or all right, and nothing that waits for an answer."""
+    return bool(said) and not typed.left_over(
+        said, turn.deps.catalogue.words(turn.language, "thanks")
+    )
 
 
 def asked_limits(turn: Turn, said: str) -> list[str]:

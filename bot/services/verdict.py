@@ -74,6 +74,8 @@ def _text(
         "reply_by": catalogue.label(language, "unset", "reply_by"),
         "clinic_city": None,
         "photos_asked": True,
+        "told_later": False,
+        "closed": False,
         "alone": False,
         "nobody": False,
         "had": [

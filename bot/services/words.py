@@ -170,17 +170,23 @@ def limit_groups(
     groups: dict[tuple[datetime, bool], list[str]] = {}
     for limit, end in ends.items():
         if end > after:
-            label = catalogue.label(language, "limits", limit)
-            groups.setdefault((end, limit in kept), []).append(label)
+            groups.setdefault((end, limit in kept), []).append(limit)
     return [
         {
             "ends": dates.moment(end, zone, language, now),
-            "items": groups[end, is_kept],
+            "items": [catalogue.label(language, "limits", each) for each in groups[end, is_kept]],
+            "allowed": allowed(catalogue, language, groups[end, is_kept]),
             "kept": is_kept,
             **time_left(end, now),
         }
         for end, is_kept in sorted(groups)
     ]
+
+
+def allowed(catalogue: Catalogue, language: str, limits: Iterable[str]) -> list[str]:
+    """Return what is allowed beside these limits, each sentence once."""
+    found = (catalogue.allowed(language, limit) for limit in limits)
+    return list(dict.fromkeys(each for each in found if each))
 
 
 def time_left(end: datetime, now: datetime) -> dict[str, int]:

@@ -59,6 +59,8 @@ def test_joining_after_the_session(since: str, sent: dict[str, str], kept: dict[
 def test_a_late_card_is_valid_until_the_last_limit_ends() -> None:
     in_clinic = planning(done(SESSION, since="2025-03-10 16:40"))["card"]
     assert local(in_clinic.expires_at) == "2025-03-11 12:00"
+    sooner = planning(done(SESSION, since="2025-03-10 15:50"))["card"]
+    assert sooner.expires_at == in_clinic.expires_at
     late = planning(done(SESSION, since="2025-03-10 16:41"))["card"]
     assert local(late.expires_at) == "2025-03-24 10:00"
     assert in_clinic.asked

@@ -116,6 +116,10 @@ AT_ONCE, LATER = Repeat(timedelta()), Repeat(rules.COOL_DOWN)
         (Lane.REPLY, "edit", 9, True, False, Repeat(timedelta(seconds=60))),
         (Lane.DANGER, "text", 1, True, False, AT_ONCE),
         (Lane.DANGER, "text", 2, False, False, Repeat(timedelta(seconds=2))),
+        (Lane.DANGER, "text", 3, False, False, Repeat(timedelta(seconds=5))),
+        (Lane.DANGER, "text", 4, False, False, Repeat(timedelta(seconds=15))),
+        (Lane.DANGER, "text", 5, False, False, Repeat(timedelta(seconds=30))),
+        (Lane.DANGER, "text", 6, False, False, Repeat(timedelta(seconds=60))),
         (Lane.DANGER, "text", 500, False, False, Repeat(timedelta(seconds=60))),
         # A killed process asked nobody: its sends do not use up the one repeat.
         (Lane.CARE, "text", 2, False, True, LATER),
@@ -230,3 +234,23 @@ def test_how_much_is_too_much_within_an_hour(
 ) -> None:
     blown = rules.fuse_blows(lane, unasked=unasked, sent=sent, sent_unasked=sent_unasked)
     assert blown is blows
+
+
+@pytest.mark.parametrize(
+    ("lane", "unasked", "sent", "sent_unasked", "blows"),
+    [
+        (Lane.REPLY, False, 59, 59, False),
+        (Lane.REPLY, False, 60, 0, True),
+        (Lane.CARE, True, 5, 5, False),
+        (Lane.CARE, True, 6, 6, True),
+        (Lane.CARE, True, 59, 0, False),
+        # What the patient asked for is not counted against what nobody asked for.
+        (Lane.REPLY, False, 6, 6, False),
+        (Lane.DANGER, True, 500, 500, False),
+    ],
+)
+def test_nobody_gets_more_than_so_many_in_an_hour_but_danger(
+    lane: Lane, unasked: bool, sent: int, sent_unasked: int, blows: bool
+) -> None:
+    assert rules.fuse_blows(lane, unasked=unasked, sent=sent, sent_unasked=sent_unasked) is blows
+    assert timedelta(hours=1) == rules.FUSE_WINDOW

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bot.domain import schedule
 from bot.domain.rules import Drop, Go, Verdict, Wait
 from bot.domain.states import (
     AlertState,
@@ -17,8 +18,8 @@ from bot.domain.states import (
 from bot.services import dispatch, limit_rows, outbox, situation, team
 from bot.services.deps import new_ref
 from bot.storage.queries import limit_ends, people
-from bot.storage.tables import Alert, LimitEnd, Message, Patient, Practitioner
-from tests.faults.world import Post
+from bot.storage.tables import Alert, LimitEnd, Message, Patient, Practitioner, Reminder
+from tests.faults.world import Post, bring_on
 
 MINUTE = timedelta(minutes=1)
 
@@ -252,3 +253,21 @@ async def test_what_waits_is_looked_at_again_in_a_minute_or_after_quiet_hours(
         assert await again(session, for_nour, night) == night + MINUTE
         morning = night.replace(hour=7, minute=30) + timedelta(days=1)
         assert await again(session, for_ana, night) == morning
+
+
+async def test_a_late_message_waits_for_what_else_is_late(sending: Post) -> None:
+    _, patient = await sending.patient()
+    message = await sending.queue(patient, Lane.CARE)
+    now = sending.clock.now()
+    late = now + schedule.LATE
+    assert await asked(sending, message, late + MINUTE) == Go()
+    async with sending.deps.database.write() as session:
+        fresh = await people.patient(session, patient.id or 0)
+        other = await bring_on(session, fresh, "d28", now)
+    # One look at the plan puts both into one message; what is on time does not wait for that.
+    assert await asked(sending, message, late - MINUTE) == Go()
+    for moment in (late, late + MINUTE):
+        assert await asked(sending, message, moment) == Wait()
+    # What is of no more use from this moment on is not waited for.
+    await change(sending, Reminder, other.id, expires_at=late)
+    assert await asked(sending, message, late) == Go()

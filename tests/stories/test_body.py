@@ -79,7 +79,8 @@ async def test_an_ordinary_course_from_day_0_to_upkeep(clinic: Clinic) -> None:
         "- gym or hard exercise\n- hot baths or hot showers\n- tight clothes\n"
         "- shaving or waxing there\n"
         "Until Tue 17 March, 10:00, still no:\n- sauna, steam room or hot tub\n- pool or sea\n"
-        "- massage there (unless we told you to)\nIs the skin calm now?"
+        "- massage there (unless we told you to)\nMore: tap Limits still on.\n"
+        "Is the skin calm now?"
     )
     assert ana.buttons == ["Yes, it is calm", "Not yet", "Ask the clinic"]
     await ana.taps("Yes, it is calm")

@@ -296,3 +296,16 @@ async def test_a_name_cannot_pass_for_another_account(clinic: Clinic) -> None:
     lea.person.last_name = "Stone"
     await lea.opens(nour.link)
     assert "\nLea Stone, @lea_s\nIs this Lea?" in nour.last_message
+
+
+async def test_one_name_twice_is_a_slip_only_for_the_same_treatment(clinic: Clinic) -> None:
+    nour = clinic.nour
+    await nour.says("/enroll Bea mesotherapy-body")
+    assert "Treatment: mesotherapy, body.\n" in nour.last_message
+    await nour.says("/enroll Bea mesotherapy-body")
+    assert nour.last_message == (
+        "You have just enrolled Bea for this treatment. Nothing was changed.\n"
+        "Is this somebody else of that name? Add a letter to tell them apart."
+    )
+    await nour.says("/enroll Bea mesotherapy-face")
+    assert "Treatment: mesotherapy, face." in nour.last_message

@@ -84,3 +84,39 @@ async def test_a_question_that_says_more_reaches_a_person_too(clinic: Clinic) ->
     assert "can I go to the sauna?" in nour.news()[-1]
     await ana.says("can I go to the sauna?")
     assert nour.news() == []
+
+
+async def test_what_is_allowed_all_the_same_is_said_with_the_limit(clinic: Clinic) -> None:
+    ana, ben = clinic.ana, clinic.ben
+    await clinic.enroll(ana, treatment="dermal-filler")
+    await ana.says("can I go to the dentist, my tooth hurts")
+    urgent = "Never put off urgent dental care."
+    assert any(words.startswith("No routine dental work until") for words in ana.heard)
+    assert any(urgent in words for words in ana.heard[-2:])
+    await ana.presses("Limits still on")
+    assert f"- no routine dental work\n- no peel, laser or other procedure there\n{urgent}" in (
+        ana.last_message
+    )
+    await clinic.enroll(ben, "Ben", treatment="mesotherapy-body")
+    await ben.says("can I take a shower?")
+    assert ben.last_message.startswith("No hot baths or hot showers until")
+    assert "\nA short, warm shower is allowed.\n" in ben.last_message
+
+
+async def test_what_a_message_before_a_visit_forbids_holds_until_it(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana, when="17.03.2026 9:00")
+    await ana.says("can I drink wine?")
+    assert ana.last_message.startswith("I have no limit on my list for this: alcohol.")
+    await clinic.tick("2026-03-15 18:00")
+    assert "Until then, no retinol on the area and no alcohol." in ana.last_message
+    await ana.says("can I drink wine?")
+    assert ana.last_message.startswith("No alcohol until Tue 17 March, 09:00.")
+    await ana.presses("Limits still on")
+    assert "Until Tue 17 March, 09:00 (39 hours left):\n- no acids" in ana.last_message
+    # A visit that is cancelled forbids nothing.
+    await nour.says("/today")
+    await ana.taps("Change the time", ana.find("Until then, no retinol"))
+    await clinic.tick("2026-03-17 09:00")
+    await ana.says("can I drink wine?")
+    assert ana.last_message.startswith("I have no limit on my list for this: alcohol.")

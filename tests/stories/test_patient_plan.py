@@ -70,8 +70,8 @@ async def test_every_answer_of_a_course_leads_somewhere(clinic: Clinic) -> None:
     assert PHONE in await answer(ana, "Yes, it is calm", calm)
     nour.news()
     not_yet = await answer(ana, "Not yet", calm)
-    assert "Please keep the limits for now.\nI have told Lumen Clinic." in not_yet
-    assert f"call {PHONE} now" in not_yet
+    assert "Please keep the limits for now.\nLumen Clinic reads it when it opens." in not_yet
+    assert "call 116 117 or go to" in not_yet
     # On Friday evening nobody is there: what is not urgent is pushed when the clinic opens.
     assert nour.news() == []
     await clinic.tick("2026-03-16 09:00")

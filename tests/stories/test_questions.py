@@ -472,3 +472,39 @@ async def test_words_that_answered_nothing_open_nothing(clinic: Clinic) -> None:
     # It joins the answer that had arrived.
     assert nour.find("This message from Nour did not reach Ana:\nAnd sleep well.\nPlease phone Ana")
     assert nour.find("Telegram does not reach them any more")
+
+
+async def test_a_thank_you_is_passed_on_and_waits_for_nothing(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await asks(clinic, ana)
+    await nour.taps("Answer")
+    await nour.says("Cool it a little.")
+    ana.news()
+    nour.news()
+    await ana.says("Thanks a lot!")
+    assert ana.news() == [
+        "I am a bot, so I passed your message to Lumen Clinic.\n"
+        "If you want to ask something, just write it here."
+    ]
+    assert nour.news() == ["Ana sent a message:\nThanks a lot!"]
+    await clinic.forward(hours=30)
+    assert not any("not replied yet" in words for words in ana.news())
+    # More than a thank you is a question, and so is what was asked for.
+    await ana.says("thanks, and may I swim there in the lake")
+    assert "They aim to reply by" in "".join(ana.news())
+    await ana.presses("Ask the clinic")
+    await ana.says("ok")
+    assert "They aim to reply by" in ana.last_message
+
+
+async def test_what_came_without_words_is_named_when_a_promise_passes(clinic: Clinic) -> None:
+    nour, ana = clinic.nour, clinic.ana
+    await clinic.enroll(ana)
+    await ana.does(ana.person.sends_voice)
+    await ana.says("did you hear it")
+    await ana.does(ana.person.sends_sticker)
+    nour.news()
+    await clinic.tick("2026-03-11 11:00")
+    (waits,) = [words for words in nour.news() if "still waits for an answer" in words]
+    assert "did you hear it\n" in waits
+    assert "Sent: a voice message or a video and something that I cannot read." in waits

@@ -520,3 +520,108 @@ async def test_the_chain_is_tried_before_the_first_patient(clinic: Clinic) -> No
     # A drill is nobody's illness: no list shows it, no plan rests for it.
     await nour.says("/today")
     assert "Test alert" not in nour.last_message
+
+
+async def test_that_no_one_answers_is_told_also_while_nobody_has_taken_it(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.reports_danger()
+    nour.news()
+    await ana.taps("No one answers", ana.find("A person needs to look at this now"))
+    (again,) = nour.news()
+    assert again.startswith("URGENT, nobody has taken it: Ana")
+    assert "Reported: a hot area that spreads and nobody answers the phone" in again
+
+
+async def test_words_instead_of_a_tap_are_the_same_report(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.reports("Pain, skin or weakness")
+    ana.news()
+    nour.news()
+    await ana.says("my lip turned white and it hurts")
+    assert len(await clinic.rows("SELECT * FROM v_alert")) == 1
+    said = ana.news()
+    assert any(words.startswith("A person needs to look at this now.") for words in said)
+    (note,) = [words for words in said if words.startswith("Note for the doctor")]
+    assert "\nIn the patient's words: my lip turned white and it hurts\n" in note
+    nothing_reassures(said)
+    alert = nour.heard[-2]
+    assert alert.startswith("URGENT: Ana")
+    assert "my lip turned white and it hurts" in alert
+    await nour.taps("I am on it", nour.find("URGENT: Ana"))
+    ana.news()
+    # Nothing of it is left that could say, after that, that nobody has taken it.
+    await clinic.forward(minutes=30)
+    assert ana.news() == []
+    # Words that come while an alert waits already add what was picked to it, and ring no second.
+    await nour.taps("Close: how did it end")
+    await nour.taps("Spoke by phone")
+    await ana.says("I see blisters")
+    await ana.reports("Pain, skin or weakness")
+    nour.news()
+    await ana.says("and pus")
+    assert len(nour.news()) == 1
+    assert len(await clinic.rows("SELECT * FROM v_alert WHERE state = 'open'")) == 1
+    # A sign that is worse than the alert that waits is an alert of its own.
+    await ana.reports("My sight")
+    await ana.says("something is wrong, I cannot see")
+    levels = await clinic.rows("SELECT level FROM v_alert WHERE state = 'open' ORDER BY level")
+    assert levels == [{"level": "emergency"}, {"level": "urgent"}]
+
+
+async def test_who_is_on_it_has_all_that_is_no_worse_and_nothing_that_is(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.reports("Something milder", "Done")
+    await ana.reports_danger()
+    await ana.reports("Breathing, throat, speech")
+    nour.news()
+    ana.news()
+    await nour.taps("I am on it", nour.find("URGENT: Ana"))
+    (seen,) = ana.news()
+    assert seen.startswith("Lumen: Nour has seen your report.")
+    rows = await clinic.rows("SELECT level, state FROM v_alert ORDER BY level")
+    assert [(row["level"], row["state"]) for row in rows] == [
+        ("emergency", "open"),
+        ("tell_clinic", "acknowledged"),
+        ("urgent", "acknowledged"),
+    ]
+
+
+async def test_nothing_is_called_common_while_a_report_is_open(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 10:00")
+    check = ana.person.last_message
+    await ana.taps("None of these", check)
+    worse = ana.person.last_message
+    await ana.taps("Worse", worse)
+    await ana.taps("None of these", check)
+    await ana.taps("Better")
+    assert ana.last_message.startswith("Thank you.\nIf it gets worse")
+    await clinic.forward(minutes=4)
+    await ana.taps("None of these", check)
+    await ana.taps("Better")
+    assert ana.last_message.startswith("Thank you.\nIf it gets worse")
+
+
+async def test_after_a_hospital_somebody_has_to_say_that_it_goes_on(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.reports_danger()
+    await nour.taps("I am on it")
+    await nour.taps("Close: how did it end")
+    await nour.taps("Sent to hospital")
+    assert "Reminders to Ana rest until you resume the plan." in nour.last_message
+    ana.news()
+    await clinic.tick("2026-03-16 12:00")
+    assert not any("day 3 limits" in words for words in ana.news())
+    await nour.taps("Resume the plan", nour.find("closed, sent to hospital"))
+    ana.news()
+    await clinic.tick("2026-03-18 12:00")
+    assert any("limits" in words for words in ana.news())

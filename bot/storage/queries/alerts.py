@@ -113,13 +113,13 @@ async def latest_of_report(session: AsyncSession, report_id: int) -> Alert | Non
 
 
 async def to_resume(session: AsyncSession, patient_id: int) -> Alert | None:
-    """Return a closed emergency after which nobody has let routine messages come again."""
+    """Return what was closed and after which nobody has let routine messages come again."""
     found = await session.exec(
         select(Alert)
         .where(
             Alert.patient_id == patient_id,
             Alert.state == AlertState.CLOSED,
-            Alert.level == Level.EMERGENCY,
+            col(Alert.level).in_(_RESTS_ALL),
             col(Alert.resumed_at).is_(None),
         )
         .order_by(col(Alert.id).desc())
