@@ -323,6 +323,7 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
     owner = practitioner
     if not first and alert.acked_by is not None:
         owner = await people.practitioner(turn.session, alert.acked_by)
+    write = [Button(label="write_to_patient", data=buttons.pack("write", patient.ref))]
     await turn.tell(
         practitioner,
         "alerts/acknowledged",
@@ -333,7 +334,8 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
             "is_test": patient.is_test,
         },
         [
-            [Button(label="write_to_patient", data=buttons.pack("write", patient.ref))],
+            # Nobody would read it in a drill.
+            *([] if alert.is_drill else [write]),
             [Button(label="close_report", data=buttons.pack("close", alert.ref))],
             *(await photo_requests.row(turn, patient)),
             [Button(label="open_card", data=buttons.pack("card", patient.ref))],

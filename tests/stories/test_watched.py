@@ -512,6 +512,9 @@ async def test_the_chain_is_tried_before_the_first_patient(clinic: Clinic) -> No
     assert "a test of the alerts, nobody is ill" in alert
     await clinic.forward(seconds=90)
     await maya.taps("I am on it")
+    # Nobody would read what is written to the patient of a drill.
+    assert "Write to the patient" not in maya.buttons
+    assert "Close: how did it end" in maya.buttons
     shown = nour.find("Test of the alerts").text
     assert "- Nour: not yet" in shown
     assert "- Maya: took it after 90 seconds" in shown
