@@ -21,7 +21,7 @@ from bot.storage.queries import people, vitals
 from bot.web.webhook import Watch
 from tests.cast import Clinic
 from tests.faults.test_outages import NOTICE, House, house
-from tests.faults.world import add_patient
+from tests.faults.world import add_patient, put_off
 
 
 async def ana_joins(home: House, *, visit_in: timedelta | None = None) -> Person:
@@ -175,6 +175,8 @@ async def test_every_patient_is_told_in_batches_and_once(both: Clinic) -> None:
             patient = await add_patient(session, deps, person, nour, both.now)
             patient.paused_until = both.now + timedelta(days=50) if number % 2 else None
             session.add(patient)
+            # What else would come to them in these days is not asked here.
+            await put_off(session, patient, both.now)
     await both.forward(days=2)
     now = both.now
     async with deps.database.write() as session:
