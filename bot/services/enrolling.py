@@ -18,7 +18,7 @@ from bot.services.errors import CareError, NotAllowed, StaleButton
 from bot.services.turn import Turn
 from bot.services.typed_dates import MomentTyped
 from bot.storage import sealed
-from bot.storage.queries import outbox, people, plans, versions
+from bot.storage.queries import outbox, people, versions
 from bot.storage.tables import Course, Patient, Practitioner, ProtocolVersion, Reminder, Visit
 
 NAME_LENGTH = 64
@@ -312,7 +312,7 @@ async def enroll(
         raise CareError("not_live")
     name = clean_name(typed_name)
     version = await usable_protocol(turn, protocol)
-    await _not_twice(turn, name, version)
+    await _not_twice(turn, name)
     patient = Patient(
         ref=new_ref(),
         clinic_id=turn.clinic.id or 0,
@@ -329,14 +329,11 @@ async def enroll(
     return patient
 
 
-async def _not_twice(turn: Turn, name: str, version: ProtocolVersion) -> None:
-    """Refuse who was enrolled alike in the last minutes: a slip of the finger."""
+async def _not_twice(turn: Turn, name: str) -> None:
+    """Refuse a name that was enrolled in the last minutes: a slip, or a second treatment."""
     for other in await people.patients(turn.session, turn.clinic.id or 0):
         fresh = turn.now - other.created_at < invitations.SLIP
-        if not fresh or words.name_of(turn.session, other) != name:
-            continue
-        courses = await plans.courses(turn.session, [other.id or 0])
-        if any(each.protocol_version_id == version.id for each in courses):
+        if fresh and words.name_of(turn.session, other) == name:
             raise CareError("enrolled_just_now", {"patient": name})
 
 

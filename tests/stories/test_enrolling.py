@@ -298,14 +298,16 @@ async def test_a_name_cannot_pass_for_another_account(clinic: Clinic) -> None:
     assert "\nLea Stone, @lea_s\nIs this Lea?" in nour.last_message
 
 
-async def test_one_name_twice_is_a_slip_only_for_the_same_treatment(clinic: Clinic) -> None:
+async def test_one_name_twice_is_told_what_to_do(clinic: Clinic) -> None:
     nour = clinic.nour
     await nour.says("/enroll Bea mesotherapy-body")
     assert "Treatment: mesotherapy, body.\n" in nour.last_message
-    await nour.says("/enroll Bea mesotherapy-body")
-    assert nour.last_message == (
-        "You have just enrolled Bea for this treatment. Nothing was changed.\n"
-        "Is this somebody else of that name? Add a letter to tell them apart."
-    )
-    await nour.says("/enroll Bea mesotherapy-face")
+    for treatment in ("mesotherapy-body", "mesotherapy-face"):
+        await nour.says(f"/enroll Bea {treatment}")
+        assert nour.last_message == (
+            "You have just enrolled Bea. Nothing was changed.\n"
+            "For one more treatment, open the card and tap Add a treatment.\n"
+            "Is this somebody else of that name? Add a letter to tell them apart."
+        )
+    await nour.says("/enroll BeaM mesotherapy-face")
     assert "Treatment: mesotherapy, face." in nour.last_message
