@@ -271,3 +271,24 @@ async def test_a_late_message_waits_for_what_else_is_late(sending: Post) -> None
     # What is of no more use from this moment on is not waited for.
     await change(sending, Reminder, other.id, expires_at=late)
     assert await asked(sending, message, late) == Go()
+
+
+async def test_of_two_late_messages_neither_leaves_before_the_plan_is_looked_at(
+    sending: Post,
+) -> None:
+    _, patient = await sending.patient()
+    first = await sending.queue(patient, Lane.CARE)
+    now = sending.clock.now()
+    async with sending.deps.database.write() as session:
+        fresh = await people.patient(session, patient.id or 0)
+        await bring_on(session, fresh, "d28", now)
+        await dispatch.dispatch(session, [fresh.id or 0], now)
+    late = now + schedule.LATE
+    assert await asked(sending, first, late - MINUTE) == Go()
+    assert await asked(sending, first, late) == Wait()
+    assert await asked(sending, first, late + MINUTE) == Wait()
+    # One that was tried already, or that was put off, waits for nobody.
+    await change(sending, Message, first.id, maybe_copies=1)
+    assert await asked(sending, first, late + MINUTE) == Go()
+    await change(sending, Message, first.id, maybe_copies=0, lease_until=now)
+    assert await asked(sending, first, late + MINUTE) == Go()
