@@ -116,7 +116,7 @@ async def test_an_enrolment_gone_wrong_changes_nothing(clinic: Clinic) -> None:
     assert not any(words.startswith(STALE) for words in nour.heard)
     assert sum("Ask <b>{{ 7*7 }}</b>" in words for words in nour.heard) == 1
     assert len(await clinic.rows("SELECT * FROM patient")) == 1
-    again = f"{shown} already has this plan. Nothing was changed."
+    again = f"You have just enrolled {shown}. Nothing was changed."
     await refused(clinic, nour, {f"/enroll {shown} mesotherapy-face": again})
     await clinic.forward(minutes=2)
     await nour.says(f"/enroll {shown} mesotherapy-face")
