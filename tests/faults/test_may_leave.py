@@ -292,3 +292,59 @@ async def test_of_two_late_messages_neither_leaves_before_the_plan_is_looked_at(
     assert await asked(sending, first, late + MINUTE) == Go()
     await change(sending, Message, first.id, maybe_copies=0, lease_until=now)
     assert await asked(sending, first, late + MINUTE) == Go()
+
+
+async def test_while_the_clinic_has_something_to_answer_only_courtesies_rest(
+    sending: Post,
+) -> None:
+    _, patient = await sending.patient()
+    check = await sending.queue(patient, Lane.CARE)
+    offer = await sending.queue(patient, Lane.COURTESY)
+    assert await asked(sending, offer) == Go()
+    async with sending.deps.database.write() as session:
+        session.add(
+            Alert(
+                ref=new_ref(),
+                clinic_id=patient.clinic_id,
+                patient_id=patient.id or 0,
+                level=Level.TELL_CLINIC,
+                opened_at=sending.clock.now(),
+                resumed_at=sending.clock.now(),
+            )
+        )
+    assert await asked(sending, check) == Go()
+    assert await asked(sending, offer) != Go()
+
+
+async def test_a_message_of_two_steps_parts_when_one_is_over_unless_it_may_have_left(
+    sending: Post,
+) -> None:
+    _, patient = await sending.patient()
+    now = sending.clock.now()
+    async with sending.deps.database.write() as session:
+        fresh = await people.patient(session, patient.id or 0)
+        steps = [await bring_on(session, fresh, step, now) for step in ("d1", "d28")]
+        for row in steps:
+            row.group_key = "together"
+            session.add(row)
+        assert await dispatch.dispatch(session, [fresh.id or 0], now) == 1
+    async with sending.deps.database.read() as session:
+        message = await session.get_one(Message, steps[0].message_id)
+    await change(sending, Reminder, steps[1].id, expires_at=now)
+    await change(sending, Message, message.id, maybe_copies=1)
+    assert await asked(sending, message) == Drop(Reason.TOO_LATE)
+    await change(sending, Message, message.id, maybe_copies=0)
+    assert await asked(sending, message) == Drop(Reason.REPLACED)
+    async with sending.deps.database.read() as session:
+        kept = await session.get_one(Reminder, steps[0].id)
+        assert kept.message_id is None
+
+
+async def test_one_round_queues_what_is_due_to_everybody(sending: Post) -> None:
+    now = sending.clock.now()
+    for name in ("Ana", "Ben", "Cleo"):
+        _, patient = await sending.patient(name)
+        async with sending.deps.database.write() as session:
+            fresh = await people.patient(session, patient.id or 0)
+            await bring_on(session, fresh, "d1", now)
+    assert await dispatch.dispatch_due(sending.deps, now) == 3

@@ -134,7 +134,8 @@ async def test_a_handler_that_fails_is_tried_three_times_and_then_a_person_hears
         (desk.nour.id, desk.ana.id)
     ]
     # By its class and place alone: its words may be a patient's.
-    assert [line.split()[:2] for line in failures] == [["handler_failed", "ValueError"]] * 3
+    assert [line.split()[:3] for line in failures] == [["handler_failed", "ValueError", "at"]] * 3
+    assert all(line.split()[3].startswith("test_inbox.py:") for line in failures)
     assert not any("bad luck" in line for line in failures)
     failures.clear()
 
@@ -159,6 +160,24 @@ async def test_the_databases_trouble_is_not_the_updates_fault(
         {"attempts": 0, "state": "handled"}
     ]
     assert [line.split()[0] for line in failures] == ["inbox_failed"]
+    failures.clear()
+
+
+async def test_an_inbox_that_cannot_be_read_is_read_again(desk: Desk, failures: list[str]) -> None:
+    async def renamed(before: str, after: str) -> None:
+        async with desk.deps.database.write() as session:
+            await session.exec(text(f"ALTER TABLE {before} RENAME TO {after}"))  # type: ignore[call-overload] # plain SQL
+
+    await renamed("inbox", "away")
+    desk.works()
+    async with asyncio.timeout(10):
+        while not failures:  # noqa: ASYNC110 - a log has no bell
+            await asyncio.sleep(0.005)
+    await renamed("away", "inbox")
+    desk.polls()
+    await desk.ana.says("hello")
+    await desk.settled(1)
+    assert {line.split()[0] for line in failures} == {"inbox_failed"}
     failures.clear()
 
 
