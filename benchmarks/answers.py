@@ -74,6 +74,8 @@ async def _ask(whole: Rehearsal, nour: Person, few: Sequence[Person], reports: i
     menu, wrong = english("buttons", "limits_still_on"), english("buttons", "something_wrong")
     sign, mine = english("buttons", "group_breathing"), english("buttons", "i_am_on_it")
     called, seen = english("buttons", "i_have_called"), english("buttons", "close_report")
+    # Whoever has just joined was talked to a moment ago.
+    await asyncio.sleep(_PAUSE_S)
     for ana in few:
         last = ana.last_message
         began = time.perf_counter()
