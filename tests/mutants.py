@@ -66,6 +66,7 @@ TESTS = {
         "tests/stories/test_patient_bad_input.py",
         "tests/stories/test_reports.py",
         "tests/stories/test_reach.py",
+        "tests/stories/test_restored.py",
     ),
     "bot/outgoing/sender.py": (
         "tests/outgoing/test_sender.py",

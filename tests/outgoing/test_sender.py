@@ -23,6 +23,7 @@ from bot.outgoing.sender import (
     Outgoing,
     Refused,
     TargetGone,
+    TooLate,
     Unknown,
 )
 from tests.demo.caller import PNG
@@ -142,6 +143,17 @@ async def test_an_edit_that_is_refused_is_said_anew_or_was_there_already(
     telegram.faults.error("editMessageText", 400, text)
     edit = Outgoing(ana.id, "edit", "Goodbye", target_message_id=9)
     assert await sender.deliver(telegram_bot, edit) == outcome
+
+
+@pytest.mark.parametrize(
+    ("left_s", "goes"), [(-9.0, False), (-0.5, False), (0.0, False), (0.5, True)]
+)
+async def test_nothing_begins_to_leave_when_it_is_too_late(
+    telegram_bot: Bot, ana: Person, left_s: float, goes: bool
+) -> None:
+    outcome = await sender.deliver(telegram_bot, hello(ana), lambda: left_s)
+    assert isinstance(outcome, Delivered if goes else TooLate)
+    assert len(ana.received) == goes
 
 
 async def test_a_silence_is_unknown_whether_it_arrived_or_not(
