@@ -169,6 +169,9 @@ VARIABLES: Mapping[str, Variable] = {
         [{"what": _HOSTILE, "ends": _HOSTILE, **_KEPT}],
         ([{**_ASKED_ABOUT, **_KEPT}, {**_ASKED_ABOUT, **_LEFT, "days_left": 0}],),
     ),
+    "left": Variable(
+        "what else was reported and is open", ["a new lump"], [_HOSTILE, _HOSTILE], ([],)
+    ),
     "sent": Variable("what came beside words", ["a photo"], [_HOSTILE], ([],)),
     "allowed": Variable(
         "what is allowed beside the limits asked about",
@@ -525,18 +528,18 @@ TEXTS: Mapping[str, Text] = {
         ("had", "reported", "reported_at", "quoted"), longest=LONGEST_LIST
     ),
     "patient/seek_care": Text(("taken",), unasked=True),
-    "patient/no_reply_yet": Text(unasked=True),
+    "patient/no_reply_yet": Text(("closed",), unasked=True),
     "patient/reached_help": Text(unasked=True),
     "patient/noted_help": Text(),
     # A report.
     "patient/pick": Text(("closed",)),
-    "patient/pick_pain": Text(("picked",), longest=LONGEST_CARD),
+    "patient/pick_pain": Text(("picked", "closed"), longest=LONGEST_CARD),
     "patient/pick_milder": Text(("picked",), longest=LONGEST_CARD),
     "patient/pick_sight": Text(),
     "patient/pick_fever": Text(),
     "patient/slip": Text(),
     "patient/nudge": Text(unasked=True),
-    "patient/emergency_numbers": Text(longest=LONGEST_CARD),
+    "patient/emergency_numbers": Text(("closed",), longest=LONGEST_CARD),
     "patient/not_saved": Text(longest=LONGEST_CARD),
     "patient/nobody_told": Text(unasked=True, longest=LONGEST_CARD),
     # Writing to the clinic.
@@ -648,7 +651,7 @@ TEXTS: Mapping[str, Text] = {
     "alerts/report": Text(_ALERT, longest=LONGEST_LIST),
     "alerts/again": Text((*_ALERT, "waited_minutes"), longest=LONGEST_LIST),
     "alerts/outcome": Text(("patient", "is_test")),
-    "alerts/closed": Text(("patient", "outcome", "rests", "kept", "is_test")),
+    "alerts/closed": Text(("patient", "outcome", "left", "rests", "kept", "is_test")),
     "alerts/resumed": Text(("patient",)),
     "alerts/acknowledged": Text(("patient", "owner", "yours", "is_test")),
     "alerts/passed_on": Text(

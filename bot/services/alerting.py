@@ -141,14 +141,17 @@ async def push(
     *,
     due_at: datetime | None = None,
     again: bool = False,
+    but: Collection[int | None] = (),
 ) -> int:
     """Queue the alert, loud, to these parts of the chain; return to how many people.
 
-    Whoever has not got an earlier one yet gets no second one behind it.
+    Whoever has not got an earlier one yet gets no second one behind it. Nobody of ``but`` is told.
     """
     values = await values_of(turn, alert, patient)
     told = 0
     for practitioner in await team.chain(turn.session, patient, to):
+        if practitioner.id in but:
+            continue
         if again and await alerts.waits_for(turn.session, practitioner.id or 0, alert.ref):
             continue
         await turn.tell(
@@ -220,6 +223,30 @@ async def also_reported(turn: Turn, alert: Alert, patient: Patient, reported: Re
     """Add to an open alert what the patient said after it was raised; whoever has it reads it."""
     keep_reported(turn.session, alert, reported)
     await push(turn, alert, patient, (To.TREATING, To.ON_CALL))
+
+
+async def also_written(
+    turn: Turn, alert: Alert, patient: Patient, reported: Reported, text: str
+) -> None:
+    """Add words of danger to an alert that nobody has taken yet.
+
+    The first of them reach whoever is on call at once, and the patient as a new note for the
+    doctor; what follows comes with the next push. Whoever gets what the patient sends reads it
+    there, and not twice.
+    """
+    kept = sealed.read(turn.session, alert)
+    known = [(section, key) for section, key in kept["reported"]]
+    said = str(kept.get("quoted", ""))
+    both = [*known, *(each for each in reported if each not in known)]
+    quoted = "\n".join(each for each in (said, text) if each)[-_QUOTED:]
+    more = {"reported": [list(each) for each in both], "quoted": quoted}
+    sealed.write(turn.session, alert, {**kept, **more})
+    turn.session.add(alert)
+    if not said:
+        hear = {each.id for each in await team.responders(turn.session, patient, urgent=True)}
+        await push(turn, alert, patient, (To.ON_CALL,), but=hear)
+        whole = await situation.read(turn.session, patient.id or 0)
+        await send_note(turn, patient, alert, whole)
 
 
 async def say_level(
@@ -311,7 +338,8 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
     """Record who looks after an alert; the first tap owns it, the patient sees who has seen it."""
     practitioner = lead_or_practitioner(turn)
     alert = await _alert(turn, ref)
-    patient = await people.patient(turn.session, alert.patient_id)
+    # Locked first: two who take two alerts of one patient would wait for each other.
+    patient = await people.locked_patient(turn.session, alert.patient_id)
     await turn.forget_text_about_others(patient)
     first = await alerts.acknowledge(turn.session, alert.id or 0, practitioner.id or 0, turn.now)
     await turn.session.refresh(alert)
@@ -356,13 +384,16 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
 
 
 async def _take_the_rest(turn: Turn, alert: Alert, practitioner: Practitioner) -> None:
-    """Take what else is open about the patient and is no worse: it is one patient to look after.
+    """Take what else is urgent about the patient and is no worse: it is one patient to look after.
 
-    Or the patient would read that somebody has seen the report, and then that nobody has.
+    Or the patient would read that somebody has seen the report, and then that nobody has. What is
+    less than urgent has a promise of its own, and waits for whoever it was promised of.
     """
     for other in await alerts.open_of_patient(turn.session, alert.patient_id):
         worse = triage.highest([other.level, alert.level]) is not alert.level
-        if other.state is not AlertState.OPEN or other.is_drill is not alert.is_drill or worse:
+        if other.level not in LOUD or worse or other.is_drill is not alert.is_drill:
+            continue
+        if other.state is not AlertState.OPEN:
             continue
         if await alerts.acknowledge(turn.session, other.id or 0, practitioner.id or 0, turn.now):
             await turn.session.refresh(other)
@@ -397,22 +428,32 @@ async def close(turn: Turn, ref: str, outcome: str) -> None:
     alert = await _alert(turn, ref)
     if outcome not in OUTCOMES:
         raise StaleButton
+    patient = await people.locked_patient(turn.session, alert.patient_id)
     done = await alerts.close(turn.session, alert.id or 0, practitioner.id or 0, outcome, turn.now)
     if not done:
         raise StaleButton
     await turn.session.refresh(alert)
-    rests = alert.level is Level.EMERGENCY or (alert.level in LOUD and outcome == IN_HOSPITAL)
-    if alert.level in LOUD and not rests:
+    rests = alert.level is Level.EMERGENCY or outcome == IN_HOSPITAL
+    if rests:
+        alert.resumed_at = None
+    elif alert.level in LOUD:
         alert.resumed_at = turn.now + REST_AFTER
-        turn.session.add(alert)
+    turn.session.add(alert)
     alerts.note(turn.session, alert, f"closed_{outcome}", turn.now, practitioner.id)
-    patient = await people.patient(turn.session, alert.patient_id)
     await turn.forget_text_about_others(patient)
     rows = [[Button(label="open_card", data=buttons.pack("card", patient.ref))]]
     if rests:
         rows.insert(0, [Button(label="resume_plan", data=buttons.pack("resumeafter", alert.ref))])
     whole = await situation.read(turn.session, patient.id or 0)
     await limit_rows.follow_plan(turn.session, whole, turn.now)
+    left = [
+        each
+        for each in await alerts.open_of_patient(turn.session, patient.id or 0)
+        if each.is_drill is alert.is_drill
+    ]
+    if left:
+        # Each has an outcome of its own.
+        rows.insert(0, [Button(label="close_report", data=buttons.pack("close", left[0].ref))])
     kept = whole.kept()
     if kept:
         rows.insert(0, [Button(label="end_limits", data=buttons.pack("endlimits", patient.ref))])
@@ -423,6 +464,7 @@ async def close(turn: Turn, ref: str, outcome: str) -> None:
             "patient": words.name_of(turn.session, patient),
             "outcome": catalogue.label(language, "outcomes", outcome),
             "rests": rests,
+            "left": [each for one in left for each in reported_words(turn, one, language)],
             "kept": [catalogue.label(language, "limits", limit) for limit in kept],
             "is_test": patient.is_test,
         },

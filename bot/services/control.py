@@ -123,7 +123,7 @@ async def show_limits(turn: Turn) -> None:
 def _limits(turn: Turn, whole: Situation) -> list[dict[str, Any]]:
     """Return the limits that still hold, as the patient reads them."""
     catalogue, language, now = turn.deps.catalogue, whole.patient.language, turn.now
-    ends, kept = whole.limits_told(now), whole.kept()
+    ends, kept = whole.limits(now), whole.kept()
     return words.limit_groups(catalogue, language, whole.zone, ends, now, now, kept=kept)
 
 
@@ -163,7 +163,7 @@ async def answer_limits(turn: Turn, limits: list[str]) -> None:
     """Answer a question about limits with their exact end and the hours left."""
     patient = _patient(turn)
     whole = await situation.read(turn.session, patient.id or 0)
-    ends, kept = whole.limits_told(turn.now), whole.kept()
+    ends, kept = whole.limits(turn.now), whole.kept()
     catalogue, language = turn.deps.catalogue, patient.language
     on = sorted((ends[limit], limit) for limit in limits if ends.get(limit, turn.now) > turn.now)
     over = [

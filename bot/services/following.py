@@ -81,7 +81,8 @@ async def _do(turn: Turn, alert: Alert, patient: Patient, each: Consequence) -> 
             await _seek_care(turn, alert, patient)
         case Act.PHONE_THE_CLINIC:
             rows = _said(alert, "i_called", "it_got_worse")
-            await turn.tell_patient(patient, "patient/no_reply_yet", rows=rows, lane=Lane.DANGER)
+            closed = {"closed": await alerting.is_closed(turn, patient)}
+            await turn.tell_patient(patient, "patient/no_reply_yet", closed, rows, lane=Lane.DANGER)
         case Act.ASK_REACHED_HELP:
             rows = _said(alert, "reached_yes", "reached_no")
             await turn.tell_patient(patient, "patient/reached_help", rows=rows, lane=Lane.DANGER)

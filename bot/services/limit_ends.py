@@ -18,7 +18,7 @@ from bot.domain.states import Lane, PatientState, ReminderState
 from bot.domain.times import out_of_quiet
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
-from bot.services import alerting, enrolling, limit_rows, outbox, situation
+from bot.services import enrolling, limit_rows, outbox, situation
 from bot.services.apart import alone
 from bot.services.deps import Deps, new_ref
 from bot.services.errors import StaleButton
@@ -57,7 +57,7 @@ async def _look(session: AsyncSession, deps: Deps, patient_id: int, now: datetim
             row.look_at = None
             session.add(row)
         return 0
-    planned, kept = whole.planned_limits(), whole.kept()
+    planned, kept, before = whole.planned_limits(), whole.kept(), whole.until_visits(now)
     quiet_ends = out_of_quiet(now, whole.zone, whole.quiet)
     rests = whole.rests(now, courtesy=False)
     over: list[LimitEnd] = []
@@ -67,6 +67,9 @@ async def _look(session: AsyncSession, deps: Deps, patient_id: int, now: datetim
         limit = planned.get(row.name)
         if limit is None:
             row.look_at = None
+        elif row.name in before:
+            # On until the visit: nothing is over before that.
+            row.look_at = before[row.name]
         elif row.name in kept:
             if rests:
                 row.look_at = _resumes_at(whole)
@@ -103,9 +106,9 @@ def _resumes_at(whole: Situation) -> datetime | None:
 
     Whoever closes the report, or resumes the plan, looks anew.
     """
-    loud = [alert.resumed_at for alert in whole.alerts if alert.level in alerting.LOUD]
-    known = [at for at in loud if at is not None]
-    return max(known, default=None) if len(known) == len(loud) else None
+    ends = [alert.resumed_at for alert in whole.alerts]
+    known = [at for at in ends if at is not None]
+    return max(known, default=None) if len(known) == len(ends) else None
 
 
 def _at_end(whole: Situation, name: str, limit: PlannedLimit) -> AtEnd:

@@ -147,6 +147,7 @@ async def _follow(session: AsyncSession, deps: Deps, question_id: int, now: date
     await turn.tell_patient(
         patient,
         "patient/no_reply_yet",
+        {"closed": await alerting.is_closed(turn, patient)},
         rows=[[Button(label="it_got_worse", data=buttons.pack("wrong"))]],
         lane=Lane.REPLY,
     )

@@ -5,7 +5,7 @@ reached, and never below *tell clinic* (clinical.md 4).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from bot.services.turn import Turn
 from bot.storage import sealed
 from bot.storage.database import Priority
 from bot.storage.queries import alerts, people
-from bot.storage.tables import Patient, Reminder, Report
+from bot.storage.tables import Alert, Patient, Reminder, Report
 
 # Whoever stops half-way may not be able to go on: then a person is told without waiting longer.
 HALF_WAY = timedelta(minutes=3)
@@ -259,7 +259,10 @@ async def _show_list(
     ]
     rows.append([Button(label=DONE, data=_data(report, DONE))])
     picked = [sign for sign in GROUPS[group] if sign in said.answers]
-    values = {"picked": [catalogue.label(language, "signs", sign) for sign in picked]}
+    values: dict[str, Any] = {
+        "picked": [catalogue.label(language, "signs", sign) for sign in picked],
+        "closed": await alerting.is_closed(turn, patient),
+    }
     show = turn.own_screen if edit else turn.tell_patient
     await show(patient, _LISTS[group], values, rows, lane=Lane.DANGER)
 
@@ -281,37 +284,40 @@ async def _sign(turn: Turn, patient: Patient, report: Report, said: _Said, key: 
         await _act(turn, patient, report, said)
 
 
-async def written_instead(turn: Turn, patient: Patient, text: str) -> None:
-    """End the report that is open as words of danger come instead of its next tap.
+async def words_of_danger(turn: Turn, patient: Patient, text: str) -> Alert:
+    """Take words of danger that the patient wrote; return the alert that holds them.
 
-    What was picked counts, and its alert holds the words: it is one report. It adds to an urgent
-    alert that nobody has taken yet, and rings no second one.
+    They end the report whose list is open: what was picked of it counts with them, as one report.
+    An urgent alert that nobody has taken yet gets them added; what is worse is an alert of its own.
     """
+    await people.locked_patient(turn.session, patient.id or 0)
     report = await alerts.open_report(turn.session, patient.id or 0)
-    if report is None:
-        return
-    alert, said = await alerting.waiting(turn, patient), _read(turn.session, report)
     whole = await situation.read(turn.session, patient.id or 0)
-    counted = replace(said, answers=[each for each in (*said.answers, said.pending) if each])
-    level = _level(whole, counted, turn.now, half_way=True)
-    if alert is None or triage.highest([alert.level, level]) is not alert.level:
-        await finish(turn, patient, report, half_way=True, quoted=text)
-        return
-    report.due_at, report.ended_at = None, turn.now
-    turn.session.add(report)
-    kept = [(section, key) for section, key in sealed.read(turn.session, alert)["reported"]]
-    new = [each for each in _reported(counted) if each[0] == "signs" and each not in kept]
-    if new:
-        alerting.keep_reported(turn.session, alert, [*kept, *new])
+    level, reported = Level.URGENT, [("reports", "emergency_word")]
+    if report is not None:
+        said = _read(turn.session, report)
+        said.answers += [said.pending] if said.pending else []
+        said.pending = ""
+        _write(turn.session, report, said)
+        level = triage.highest([level, _level(whole, said, turn.now, half_way=True)])
+        report.due_at, report.ended_at, report.level = None, turn.now, level
+        reported = [each for each in _reported(said) if each[0] != "reports"] + reported
+    alert = await alerting.waiting(turn, patient)
+    if alert is not None and triage.highest([alert.level, level]) is alert.level:
+        await alerting.also_written(turn, alert, patient, reported, text)
+        return alert
+    alert = await alerting.raise_alert(turn, patient, level, reported, report, quoted=text)
+    if level is Level.EMERGENCY:
+        await alerting.say_level(turn, patient, level, alert, whole)
+    else:
+        await alerting.send_note(turn, patient, alert, whole)
+    return alert
 
 
-async def finish(
-    turn: Turn, patient: Patient, report: Report, *, half_way: bool = False, quoted: str = ""
-) -> None:
+async def finish(turn: Turn, patient: Patient, report: Report, *, half_way: bool = False) -> None:
     """End a report and act on the level that it has reached.
 
-    What stopped ``half_way`` counts too, and is never less than *tell clinic*. ``quoted`` are words
-    that the patient wrote besides.
+    What stopped ``half_way`` counts too, and is never less than *tell clinic*.
     """
     said = _read(turn.session, report)
     if said.pending:
@@ -323,17 +329,11 @@ async def finish(
     awaiting, _ = await turn.awaiting()
     if awaiting == "report":
         await turn.await_text("")
-    await _act(turn, patient, report, said, half_way=half_way, quoted=quoted)
+    await _act(turn, patient, report, said, half_way=half_way)
 
 
 async def _act(
-    turn: Turn,
-    patient: Patient,
-    report: Report,
-    said: _Said,
-    *,
-    half_way: bool = False,
-    quoted: str = "",
+    turn: Turn, patient: Patient, report: Report, said: _Said, *, half_way: bool = False
 ) -> None:
     """Do what the level asks for, once; a higher level than before is acted on anew."""
     whole = await situation.read(turn.session, patient.id or 0)
@@ -349,7 +349,7 @@ async def _act(
     if level is Level.EXPECTED:
         await _expected(turn, patient, whole, said)
         return
-    alert = await alerting.raise_alert(turn, patient, level, reported, report, quoted=quoted)
+    alert = await alerting.raise_alert(turn, patient, level, reported, report)
     await alerting.say_level(turn, patient, level, alert, whole)
 
 

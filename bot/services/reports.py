@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.domain import typed
-from bot.domain.states import Lane, Level
+from bot.domain.states import Lane
 from bot.outgoing import buttons
 from bot.outgoing.buttons import Button
 from bot.outgoing.catalogue import Catalogue
-from bot.services import alerting, outbox, phones, questions, reporting, situation, team, words
+from bot.services import alerting, outbox, phones, questions, reporting, team, words
 from bot.services.deps import new_ref
 from bot.services.errors import CareError
 from bot.services.outbox import Rows
@@ -90,19 +90,13 @@ async def pass_on(
     urgent = bool(text) and has_emergency_word(turn, text)
     report = new_ref()
     if urgent:
-        said = await say_told(turn, patient, "patient/emergency_numbers", urgent=True)
+        values = {"closed": await alerting.is_closed(turn, patient)}
+        said = await say_told(
+            turn, patient, "patient/emergency_numbers", values=values, urgent=True
+        )
         if said is not None:
             await phones.ask(turn, patient, phones.URGENT, said)
-        words_of_danger = [("reports", "emergency_word")]
-        await reporting.written_instead(turn, patient, text)
-        alert = await alerting.waiting(turn, patient)
-        if alert is None:
-            alert = await alerting.raise_alert(
-                turn, patient, Level.URGENT, words_of_danger, quoted=text
-            )
-            whole = await situation.read(turn.session, patient.id or 0)
-            await alerting.send_note(turn, patient, alert, whole)
-        report = alert.ref
+        report = (await reporting.words_of_danger(turn, patient, text)).ref
     # Only what belongs to an alert goes with the alerts: whoever writes much delays nobody else's.
     lane = Lane.DANGER if urgent else Lane.REPLY
     # A text longer than the quotation is copied whole.

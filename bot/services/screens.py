@@ -173,7 +173,7 @@ def _card_values(turn: Turn, whole: Situation) -> dict[str, Any]:
             catalogue,
             language,
             whole.zone,
-            whole.limits_told(turn.now),
+            whole.limits(turn.now),
             turn.now,
             turn.now,
             kept=whole.kept(),

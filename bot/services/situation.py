@@ -13,7 +13,7 @@ from bot.domain import schedule
 from bot.domain.limits import kept_until, strictest
 from bot.domain.protocol import Protocol, Step
 from bot.domain.schedule import VisitFacts
-from bot.domain.states import CourseState, Level, ReminderState, VisitState
+from bot.domain.states import AlertState, CourseState, ReminderState, VisitState
 from bot.domain.times import QuietHours
 from bot.storage.queries import alerts as reported
 from bot.storage.queries import limit_ends, people, plans, versions
@@ -145,19 +145,16 @@ class Situation:
     def rests(self, now: datetime, *, courtesy: bool) -> bool:
         """Say whether routine messages rest for a report: all of them, or only courtesies."""
         return any(
-            courtesy
-            if alert.level is Level.TELL_CLINIC
-            else alert.resumed_at is None or now < alert.resumed_at
+            alert.resumed_at is None
+            or now < alert.resumed_at
+            or (courtesy and alert.state is AlertState.OPEN)
             for alert in self.alerts
         )
 
     @property
     def reported(self) -> bool:
         """Whether danger was reported, and nobody has closed that report or resumed the plan."""
-        return any(
-            alert.level is not Level.TELL_CLINIC and alert.resumed_at is None
-            for alert in self.alerts
-        )
+        return any(alert.resumed_at is None for alert in self.alerts)
 
     def planned_limits(self) -> dict[str, PlannedLimit]:
         """Return each limit of the active courses, first to end first; the strictest end counts."""
@@ -192,29 +189,37 @@ class Situation:
         }
 
     def limits(self, now: datetime) -> dict[str, datetime]:
-        """Return until when each limit is on, also those kept on: these until then at least."""
+        """Return until when each limit is on, also those kept on: these until then at least.
+
+        Those that a message before a visit has asked for are on until the visit.
+        """
         ends = {limit: each.ends_at for limit, each in self.planned_limits().items()}
         for limit, row in self.kept().items():
             until = kept_until(row.kept_at or now, ends[limit], now, self.zone)
             ends[limit] = max(ends[limit], until)
+        for limit, at in self.until_visits(now).items():
+            ends[limit] = max(at, ends.get(limit, at))
         return dict(sorted(ends.items(), key=lambda each: each[1]))
 
-    def limits_told(self, now: datetime) -> dict[str, datetime]:
-        """Return until when each limit is on, with those that the patient was told before a visit.
+    def until_visits(self, now: datetime) -> dict[str, datetime]:
+        """Return the limits that a message before a visit has asked for, until that visit.
 
-        A message before a visit asks for some until then; whoever did not get it knows of none.
+        Whoever did not get it knows of none; after a move to a later day it comes again.
         """
-        ends = self.limits(now)
+        ends: dict[str, datetime] = {}
         for row in self.reminders:
-            visit = self.visit(row.visit_id)
-            if row.state is not ReminderState.SENT or visit.state is not VisitState.PLANNED:
+            if row.state is not ReminderState.SENT:
                 continue
-            at = visit.planned_at
-            if at is None or at <= now:
+            visit, plan = self.visit(row.visit_id), self.plan_of(row.visit_id)
+            at, step = visit.planned_at, self.step_of(row)
+            planned = visit.state is VisitState.PLANNED and plan.course.state is CourseState.ACTIVE
+            if not step.until_visit or not planned or at is None or at <= now:
                 continue
-            for limit in self.step_of(row).until_visit:
-                ends[limit] = max(at, ends.get(limit, at))
-        return dict(sorted(ends.items(), key=lambda each: each[1]))
+            times = schedule.nominal(step, self.facts(row.visit_id), self.zone)
+            if row.round < visit.round and times is not None and times[0] > now:
+                continue
+            ends |= {limit: max(at, ends.get(limit, at)) for limit in step.until_visit}
+        return ends
 
     def reminders_of(self, message_id: int | None) -> list[Reminder]:
         """Return the reminders that go with that message, by step time."""

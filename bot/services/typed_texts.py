@@ -25,7 +25,7 @@ async def take(turn: Turn, text: str) -> None:
     plain = (stop and _plain_stop(turn, said)) or (limits and _plain_question(turn, said))
     invited, _ = await turn.awaiting()
     if not plain or (invited in _INVITED and not stop):
-        asks = invited in _INVITED or not is_thanks(turn, said)
+        asks = invited in _INVITED or "?" in text or not is_thanks(turn, said)
         await reports.pass_on(turn, "text", text, asks=asks)
     if stop:
         await control.ask_stop(turn)

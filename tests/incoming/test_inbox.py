@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from bot.incoming import poll
 from bot.incoming.inbox import MAX_ATTEMPTS
+from bot.services import holding
 from bot.storage.database import Priority
 from tests.cast import Clinic
 from tests.incoming.conftest import Desk
@@ -161,6 +162,20 @@ async def test_the_databases_trouble_is_not_the_updates_fault(
     ]
     assert [line.split()[0] for line in failures] == ["inbox_failed"]
     failures.clear()
+
+
+async def test_what_a_restored_database_had_not_handled_waits_for_the_release(desk: Desk) -> None:
+    assert await poll.receive(desk.deps, [message(desk, 1, "old")]) == 1
+    async with desk.deps.database.write() as session:
+        await holding.hold(session, holding.Why.RESTORED, desk.deps.clock.now())
+        await holding.set_updates_aside(session)
+    assert await poll.receive(desk.deps, [message(desk, 2, "new")]) == 1
+    desk.works()
+    await desk.until(lambda: desk.heard == ["new"])
+    async with desk.deps.database.write() as session:
+        await holding.end(session)
+    desk.deps.bells.inbox.set()
+    await desk.until(lambda: desk.heard == ["new", "old"])
 
 
 async def test_an_inbox_that_cannot_be_read_is_read_again(desk: Desk, failures: list[str]) -> None:

@@ -17,7 +17,7 @@ async def test_a_doubt_on_friday_evening_is_told_on_monday_and_says_so(clinic: C
     (kept,) = ana.news()
     assert kept.startswith(
         "Thank you for telling us. Please keep the limits for now.\n"
-        "Lumen Clinic reads it when it opens.\n"
+        "Lumen Clinic gets it when it opens.\n"
     )
     assert kept.endswith(f"a fever? If so, {URGENT} now.")
     await ana.taps("Not sure")
@@ -25,7 +25,7 @@ async def test_a_doubt_on_friday_evening_is_told_on_monday_and_says_so(clinic: C
     assert "The clinic is closed now. If it cannot wait, call 116 117 or go to" in asked
     await clinic.forward(minutes=4)
     (told,) = ana.news()
-    assert told.startswith("Thank you for telling us. Lumen Clinic reads it when it opens.\n")
+    assert told.startswith("Thank you for telling us. Lumen Clinic gets it when it opens.\n")
     assert "They aim to reply by Mon 16 March, 13:00." in told
     assert f"If it cannot wait, {URGENT}." in told
     nothing_reassures([kept, asked, told])
@@ -68,5 +68,5 @@ async def test_whoever_has_seen_it_at_night_sends_nobody_to_a_closed_clinic(
     await nour.taps("Put on call")
     await clinic.forward(minutes=4)
     await ana.reports("Something milder", "Done")
-    assert ana.last_message.startswith("Thank you for telling us. Lumen Clinic reads it when")
+    assert ana.last_message.startswith("Thank you for telling us. Lumen Clinic gets it when")
     assert f"If it cannot wait, call {PHONE}." in ana.last_message

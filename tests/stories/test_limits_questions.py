@@ -1,6 +1,7 @@
 """A patient asks what is still forbidden, by a button or in their own words."""
 
 from tests.cast import Clinic
+from tests.stories.test_visits import book, card_of
 
 
 async def test_a_question_about_a_limit_gets_its_exact_end(clinic: Clinic) -> None:
@@ -98,7 +99,7 @@ async def test_what_is_allowed_all_the_same_is_said_with_the_limit(clinic: Clini
         ana.last_message
     )
     await clinic.enroll(ben, "Ben", treatment="mesotherapy-body")
-    await ben.says("can I take a shower?")
+    await ben.says("can I take a bath?")
     assert ben.last_message.startswith("No hot baths or hot showers until")
     assert "\nA short, warm shower is allowed.\n" in ben.last_message
 
@@ -114,9 +115,33 @@ async def test_what_a_message_before_a_visit_forbids_holds_until_it(clinic: Clin
     assert ana.last_message.startswith("No alcohol until Tue 17 March, 09:00.")
     await ana.presses("Limits still on")
     assert "Until Tue 17 March, 09:00 (39 hours left):\n- no acids" in ana.last_message
-    # A visit that is cancelled forbids nothing.
-    await nour.says("/today")
-    await ana.taps("Change the time", ana.find("Until then, no retinol"))
-    await clinic.tick("2026-03-17 09:00")
+    none = "I have no limit on my list for this: alcohol."
+    # Moved by an hour it is the same visit; moved to a day before which it is asked for again,
+    # it forbids nothing until then, and nothing when it is cancelled.
+    await book(clinic, "Ana", "17.03.2026 11:00")
     await ana.says("can I drink wine?")
-    assert ana.last_message.startswith("I have no limit on my list for this: alcohol.")
+    assert ana.last_message.startswith("No alcohol until Tue 17 March, 11:00.")
+    await book(clinic, "Ana", "31.05.2026 11:00")
+    await ana.says("can I drink wine?")
+    assert ana.last_message.startswith(none)
+    await clinic.tick("2026-05-29 18:00")
+    await ana.says("can I drink wine?")
+    assert ana.last_message.startswith("No alcohol until Sun 31 May, 11:00.")
+    await card_of(clinic, "Ana")
+    await nour.taps("Cancel the visit")
+    await ana.says("can I drink wine?")
+    assert ana.last_message.startswith(none)
+
+
+async def test_nothing_is_over_that_a_message_before_a_visit_asks_for(clinic: Clinic) -> None:
+    ana = clinic.ana
+    await clinic.enroll(ana)
+    await book(clinic, "Ana", "31.03.2026 11:00")
+    await clinic.tick("2026-03-17 18:00")
+    assert any("From now until then, on the area:" in words for words in ana.heard)
+    ana.news()
+    await clinic.tick("2026-03-25 12:00")
+    assert not any("These are over" in words for words in ana.news())
+    await ana.presses("Limits still on")
+    assert "Until Tue 31 March, 11:00" in ana.last_message
+    assert "- no peel, laser or other procedure there" in ana.last_message

@@ -70,7 +70,7 @@ async def test_every_answer_of_a_course_leads_somewhere(clinic: Clinic) -> None:
     assert PHONE in await answer(ana, "Yes, it is calm", calm)
     nour.news()
     not_yet = await answer(ana, "Not yet", calm)
-    assert "Please keep the limits for now.\nLumen Clinic reads it when it opens." in not_yet
+    assert "Please keep the limits for now.\nLumen Clinic gets it when it opens." in not_yet
     assert "call 116 117 or go to" in not_yet
     # On Friday evening nobody is there: what is not urgent is pushed when the clinic opens.
     assert nour.news() == []

@@ -489,6 +489,8 @@ async def test_a_thank_you_is_passed_on_and_waits_for_nothing(clinic: Clinic) ->
     assert nour.news() == ["Ana sent a message:\nThanks a lot!"]
     await clinic.forward(hours=30)
     assert not any("not replied yet" in words for words in ana.news())
+    await ana.says("All good?")
+    assert "They aim to reply by" in "".join(ana.news())
     # More than a thank you is a question, and so is what was asked for.
     await ana.says("thanks, and may I swim there in the lake")
     assert "They aim to reply by" in "".join(ana.news())

@@ -105,7 +105,13 @@ async def test_help_is_there_at_any_hour_and_after_everything(clinic: Clinic) ->
     await ana.says("/wrong")
     assert answer(ana).startswith("Call 112 now if you cannot breathe")
     nour.news()
-    for words in ("my lip TURNED   WHITE", "I cannot, see!", "something is wrong here"):
+    await ana.says("my lip TURNED   WHITE")
+    numbers, note = ana.news()
+    assert numbers.startswith("Call 112 now if:")
+    assert "The clinic is closed now. Instead of its phone, call 116 117 or go to" in numbers
+    assert "In the patient's words: my lip TURNED   WHITE" in note
+    nour.news()
+    for words in ("I cannot, see!", "something is wrong here"):
         await ana.says(words)
         assert answer(ana).startswith("Call 112 now if:"), words
         # Her alert waits for somebody already: the words go with it, and no second one rings.

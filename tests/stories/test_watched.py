@@ -541,58 +541,93 @@ async def test_words_instead_of_a_tap_are_the_same_report(clinic: Clinic) -> Non
     ana, nour = clinic.ana, clinic.nour
     await clinic.enroll(ana)
     await clinic.tick("2026-03-11 11:00")
-    await ana.reports("Pain, skin or weakness")
+    # A milder list, so that nothing but the words is urgent.
+    await ana.reports("Something milder", "Redness")
     ana.news()
     nour.news()
     await ana.says("my lip turned white and it hurts")
     assert len(await clinic.rows("SELECT * FROM v_alert")) == 1
     said = ana.news()
-    assert any(words.startswith("A person needs to look at this now.") for words in said)
+    assert said[0].startswith("Call 112 now if:")
+    assert not any("They aim to reply by" in words for words in said)
     (note,) = [words for words in said if words.startswith("Note for the doctor")]
+    assert "\nReported: redness and wrote a word from the danger list\n" in note
     assert "\nIn the patient's words: my lip turned white and it hurts\n" in note
     nothing_reassures(said)
-    alert = nour.heard[-2]
-    assert alert.startswith("URGENT: Ana")
+    alert = nour.find("URGENT: Ana").text
+    assert "Reported: redness and wrote a word from the danger list" in alert
     assert "my lip turned white and it hurts" in alert
     await nour.taps("I am on it", nour.find("URGENT: Ana"))
     ana.news()
     # Nothing of it is left that could say, after that, that nobody has taken it.
     await clinic.forward(minutes=30)
     assert ana.news() == []
-    # Words that come while an alert waits already add what was picked to it, and ring no second.
-    await nour.taps("Close: how did it end")
-    await nour.taps("Spoke by phone")
-    await ana.says("I see blisters")
-    await ana.reports("Pain, skin or weakness")
-    nour.news()
-    await ana.says("and pus")
-    assert len(nour.news()) == 1
-    assert len(await clinic.rows("SELECT * FROM v_alert WHERE state = 'open'")) == 1
-    # A sign that is worse than the alert that waits is an alert of its own.
+
+
+async def test_words_while_an_alert_waits_reach_whoever_is_on_call(clinic: Clinic) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    omar = await colleague(clinic, "Omar")
+    await on_duty(clinic, "Omar", "Put on call")
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.reports("Pain, skin or weakness", "Cold, numb, blotchy skin")
+    for person in (ana, nour, omar):
+        person.news()
+    await ana.says("I can not breathe")
+    (words,) = nour.news()
+    assert words.startswith("Ana sent a message:\nI can not breathe")
+    (again,) = omar.news()
+    assert again.startswith("URGENT: Ana")
+    assert "wrote a word from the danger list" in again
+    assert "I can not breathe" in again
+    numbers, note = ana.news()
+    assert numbers.startswith("Call 112 now if:")
+    assert "In the patient's words: I can not breathe" in note
+    await ana.says("and I feel faint")
+    assert len(ana.news()) == 1
+    # Ten words are one patient in danger: the rest comes with the next push.
+    assert omar.news() == []
+    await clinic.forward(minutes=5)
+    assert "I can not breathe\nand I feel faint" in omar.last_message
+    ana.news()
+    assert len(await clinic.rows("SELECT * FROM v_alert")) == 1
+    # What is worse than the alert that waits is an alert of its own.
     await ana.reports("My sight")
     await ana.says("something is wrong, I cannot see")
     levels = await clinic.rows("SELECT level FROM v_alert WHERE state = 'open' ORDER BY level")
     assert levels == [{"level": "emergency"}, {"level": "urgent"}]
+    assert "Call 112 now" in "".join(ana.heard[-3:])
 
 
-async def test_who_is_on_it_has_all_that_is_no_worse_and_nothing_that_is(clinic: Clinic) -> None:
+async def test_who_is_on_it_has_all_that_is_urgent_and_no_worse(clinic: Clinic) -> None:
     ana, nour = clinic.ana, clinic.nour
     await clinic.enroll(ana)
     await clinic.tick("2026-03-11 11:00")
     await ana.reports("Something milder", "Done")
+    await clinic.forward(minutes=1)
     await ana.reports_danger()
+    await clinic.forward(minutes=1)
+    await ana.reports("Pain, skin or weakness", "Strong or growing pain", "Done")
+    await clinic.forward(minutes=1)
     await ana.reports("Breathing, throat, speech")
+    await clinic.forward(minutes=1)
     nour.news()
     ana.news()
     await nour.taps("I am on it", nour.find("URGENT: Ana"))
     (seen,) = ana.news()
     assert seen.startswith("Lumen: Nour has seen your report.")
-    rows = await clinic.rows("SELECT level, state FROM v_alert ORDER BY level")
-    assert [(row["level"], row["state"]) for row in rows] == [
+    rows = await clinic.rows("SELECT level, state FROM v_alert ORDER BY level, alert_id")
+    assert sorted((row["level"], row["state"]) for row in rows) == [
         ("emergency", "open"),
-        ("tell_clinic", "acknowledged"),
+        # It has a promise of its own.
+        ("tell_clinic", "open"),
+        ("urgent", "acknowledged"),
         ("urgent", "acknowledged"),
     ]
+    await nour.taps("Close: how did it end")
+    await nour.taps("Spoke by phone")
+    assert "Still open: " in nour.last_message
+    assert "Close: how did it end" in nour.buttons
 
 
 async def test_nothing_is_called_common_while_a_report_is_open(clinic: Clinic) -> None:
@@ -628,3 +663,12 @@ async def test_after_a_hospital_somebody_has_to_say_that_it_goes_on(clinic: Clin
     ana.news()
     await clinic.tick("2026-03-18 12:00")
     assert any("limits" in words for words in ana.news())
+    # Also when what was reported was less than urgent.
+    await ana.reports("Something milder", "Done")
+    await nour.taps("I am on it")
+    await nour.taps("Close: how did it end")
+    await nour.taps("Sent to hospital")
+    assert "Reminders to Ana rest until you resume the plan." in nour.last_message
+    ana.news()
+    await clinic.tick("2026-04-08 12:00")
+    assert ana.news() == []

@@ -11,9 +11,6 @@ from sqlmodel.sql.expression import SelectOfScalar
 from bot.domain.states import AlertState, Level, MessageState
 from bot.storage.tables import Alert, AlertLog, Message, Report
 
-# What lets routine messages rest until somebody says otherwise.
-_RESTS_ALL = (Level.URGENT, Level.EMERGENCY)
-
 
 async def by_ref(session: AsyncSession, clinic_id: int, ref: str) -> Alert | None:
     """Return the clinic's alert with that reference."""
@@ -119,7 +116,6 @@ async def to_resume(session: AsyncSession, patient_id: int) -> Alert | None:
         .where(
             Alert.patient_id == patient_id,
             Alert.state == AlertState.CLOSED,
-            col(Alert.level).in_(_RESTS_ALL),
             col(Alert.resumed_at).is_(None),
         )
         .order_by(col(Alert.id).desc())
@@ -135,7 +131,7 @@ async def resting(session: AsyncSession, patient_ids: Collection[int]) -> Sequen
             col(Alert.patient_id).in_(patient_ids),
             col(Alert.is_drill).is_(False),
             or_(
-                col(Alert.level).in_(_RESTS_ALL) & col(Alert.resumed_at).is_(None),
+                col(Alert.resumed_at).is_(None),
                 and_(col(Alert.level) == Level.TELL_CLINIC, col(Alert.state) == AlertState.OPEN),
                 col(Alert.closed_at).is_not(None) & (col(Alert.resumed_at) > Alert.closed_at),
             ),
