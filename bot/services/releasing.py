@@ -95,7 +95,8 @@ async def review(session: AsyncSession, now: datetime, *, lock: bool = False) ->
     again: list[Message] = []
     over: list[Message] = []
     for message in await outbox.open_up_to(session, held.above):
-        (again if await _goes_again(session, message, now) else over).append(message)
+        goes = await _goes_again(session, message, held, now)
+        (again if goes else over).append(message)
     return Review(held, now, zone, steps, again, over)
 
 
@@ -167,7 +168,16 @@ def _no_more(whole: Situation, row: Reminder, now: datetime) -> Reason | None:
     return Reason.UNCONFIRMED if unwanted else None
 
 
-async def _goes_again(session: AsyncSession, row: Message, now: datetime) -> bool:
+def _was_in_the_air(row: Message, held: Held) -> bool:
+    """Say whether it was being sent when the backup was made, and for the first time.
+
+    The start after the restore has counted that send, and let it cool down from then on.
+    """
+    counted = row.maybe_copies == 1 and row.lease_until is not None
+    return counted and (row.lease_until or held.since) >= held.since + rules.COOL_DOWN
+
+
+async def _goes_again(session: AsyncSession, row: Message, held: Held, now: datetime) -> bool:
     """Say whether a message that waited goes: danger and reports do; care, and what a person
     of the clinic wrote, once if still of use.
 
@@ -177,7 +187,7 @@ async def _goes_again(session: AsyncSession, row: Message, now: datetime) -> boo
     once = row.lane is Lane.CARE or own_words.are(row)
     if row.method == "edit" or not (until_it_arrives or once):
         return False
-    if row.maybe_copies > 0 and not until_it_arrives:
+    if row.maybe_copies > 0 and not until_it_arrives and not _was_in_the_air(row, held):
         # What waited was the one repeat.
         return False
     try:
@@ -208,7 +218,9 @@ async def release(session: AsyncSession, now: datetime) -> Review | None:
                 step.row.final_at = now
             session.add(step.row)
         for row in found.again:
-            await settling.unknown(session, row, now)
+            # What was in the air is counted already, and waits for its one repeat.
+            if not _was_in_the_air(row, found.held):
+                await settling.unknown(session, row, now)
         for row in found.over:
             row.maybe_copies += 1
             await settling.give_up(session, row, now)

@@ -194,6 +194,25 @@ async def test_a_repeat_that_waited_is_not_repeated_again(sending: Post) -> None
     assert ana.received == []
 
 
+async def test_a_step_in_the_air_at_the_backup_goes_once_more(sending: Post) -> None:
+    ana, patient = await sending.patient("Ana")
+    message = await sending.queue(patient, Lane.CARE)
+    async with sending.deps.database.write() as session:
+        row = await session.get_one(Message, message.id)
+        row.state, row.attempts = MessageState.SENDING, 1
+        session.add(row)
+    await restored(sending, A_MINUTE)
+    sending.clock.passes(5)
+    # The start after the restore counts the send of which nobody knows; the release does not again.
+    await sending.delivery.recover()
+    assert (await sending.states(message))[2] == 1
+    await released(sending)
+    await sending.after(70)
+    assert await sending.states(message) == (MessageState.SENT, 2, 1)
+    (said,) = ana.received
+    assert TWICE in said.text
+
+
 async def test_a_clock_is_released_without_touching_a_row(sending: Post) -> None:
     ana, patient = await sending.patient("Ana")
     waits = await sending.queue(patient, Lane.CARE)
