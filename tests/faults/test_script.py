@@ -136,7 +136,12 @@ class Script:
     async def _killed(self) -> None:
         await self.people()
         await self.story.dies()
+        asked = self.story.telegram.calls_of("getUpdates")[-1:]
         await self.story.starts(quickly=True)
+        # A start whose token is refused ends, as it should: the next scene is for one that runs.
+        await self.story.telegram.wait_for(
+            lambda: self.story.telegram.calls_of("getUpdates")[-1:] != asked, 30
+        )
 
     async def _locked(self) -> None:
         with self.story.locked():
