@@ -97,7 +97,7 @@ class Person:
     async def hears(
         self,
         wanted: str | Callable[[Message], bool],
-        within: float = 5.0,
+        within: float = 20.0,
         after: Message | int = 0,
     ) -> Message:
         """The newest message of the bot that holds this text (or fits), after the given one;
@@ -116,7 +116,7 @@ class Person:
         what = f"{self.first_name} hears {wanted!r} (heard last: {heard or 'nothing'})"
         return await self._telegram.wait_for(found, within, what)
 
-    async def gets(self, count: int, within: float = 5.0) -> list[Message]:
+    async def gets(self, count: int, within: float = 20.0) -> list[Message]:
         """The bot's messages once there are at least so many of them."""
         what = f"{self.first_name} gets {count} messages"
         await self._telegram.wait_for(lambda: len(self.received) >= count, within, what)

@@ -184,14 +184,14 @@ class LocalTelegram:
         return str(13_000_000_000_000_000 + self._albums)
 
     async def wait_for(
-        self, predicate: Callable[[], T | None], within: float = 5.0, what: str = ""
+        self, predicate: Callable[[], T | None], within: float = 20.0, what: str = ""
     ) -> T:
         """The predicate's first true value, looked at on every change; TimeoutError after so
         many real seconds.
         """
         return await self.bell.wait_for(predicate, within, what)
 
-    async def idle(self, within: float = 5.0) -> None:
+    async def idle(self, within: float = 20.0) -> None:
         """Every update is confirmed, every tap answered, and no call is in the server's hands."""
         await self.wait_for(
             lambda: not self.updates.pending() and not self.queries and not self.in_hand,

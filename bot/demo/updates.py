@@ -48,7 +48,8 @@ class Updates:
     def __init__(self, now: Callable[[], datetime], bell: Bell) -> None:
         self._now = now
         self._bell = bell
-        self._turn = 0
+        # How often the bot has asked by polling.
+        self.polls = 0
         self._next_id = FIRST_ID
         self.waiting: list[Waiting] = []
         self.history: deque[Json] = deque(maxlen=10_000)
@@ -161,8 +162,8 @@ class Updates:
         """
         if self.webhook is not None:
             raise Refusal(409, WEBHOOK_ACTIVE)
-        self._turn += 1
-        turn = self._turn
+        self.polls += 1
+        turn = self.polls
         self.remember(allowed)
         self._confirm(offset)
         self._bell.ring()
@@ -180,7 +181,7 @@ class Updates:
             if left <= 0:
                 return []
             await self._bell.wait(left)
-            if self._turn != turn:
+            if self.polls != turn:
                 raise Refusal(409, OTHER_POLL)
             if self.webhook is not None:
                 raise Refusal(409, WEBHOOK_SET)

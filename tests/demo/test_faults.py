@@ -67,7 +67,8 @@ async def test_a_call_that_hangs_is_left_by_its_caller(
 ) -> None:
     await ana.starts()
     telegram.faults.hang("sendMessage", delivered=True)
-    plain = httpx.AsyncClient(trust_env=False, verify=False, timeout=0.05)  # noqa: S501
+    patience = httpx.Timeout(20, read=0.5)
+    plain = httpx.AsyncClient(trust_env=False, verify=False, timeout=patience)  # noqa: S501
     async with plain as http:
         impatient = Caller(http, server.base_url, telegram.token)
         with pytest.raises(httpx.ReadTimeout):
@@ -75,7 +76,7 @@ async def test_a_call_that_hangs_is_left_by_its_caller(
     assert len(ana.received) == 1
     await telegram.wait_for(lambda: telegram.in_hand == 0)
     telegram.faults.hang("sendMessage")
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(2):
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
         late = tasks.create_task(api.ok("sendMessage", chat_id=ana.id, text="y"))
         await telegram.wait_for(lambda: telegram.in_hand == 1)
         telegram.faults.clear()

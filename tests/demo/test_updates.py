@@ -44,18 +44,20 @@ async def test_a_negative_offset_keeps_the_newest_only(api: Caller, ana: Person)
     assert texts(await api.ok("getUpdates")) == ["three"]
 
 
-async def test_a_long_poll_wakes_at_once(api: Caller, ana: Person) -> None:
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(2):
+async def test_a_long_poll_wakes_at_once(api: Caller, telegram: LocalTelegram, ana: Person) -> None:
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
         poll = tasks.create_task(api.ok("getUpdates", timeout=30))
-        await asyncio.sleep(0.01)
+        await telegram.wait_for(lambda: telegram.updates.polls)
         await ana.says("hello")
     assert texts(poll.result()) == ["hello"]
 
 
-async def test_the_older_of_two_polls_is_refused(api: Caller, ana: Person) -> None:
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(2):
+async def test_the_older_of_two_polls_is_refused(
+    api: Caller, telegram: LocalTelegram, ana: Person
+) -> None:
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
         older = tasks.create_task(api.raw("getUpdates", timeout=30))
-        await asyncio.sleep(0.02)
+        await telegram.wait_for(lambda: telegram.updates.polls)
         newer = tasks.create_task(api.ok("getUpdates", timeout=30))
         await asyncio.wait({older})
         await ana.says("hello")
@@ -188,10 +190,10 @@ async def test_a_webhook_gets_each_update_in_order_until_it_takes_it(
     assert texts(await api.ok("getUpdates")) == ["three"]
 
 
-async def test_a_poll_ends_when_a_webhook_is_set(api: Caller) -> None:
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(2):
+async def test_a_poll_ends_when_a_webhook_is_set(api: Caller, telegram: LocalTelegram) -> None:
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
         poll = tasks.create_task(api.refused("getUpdates", timeout=30))
-        await asyncio.sleep(0.02)
+        await telegram.wait_for(lambda: telegram.updates.polls)
         await api.ok("setWebhook", url="https://example.org/hook")
     assert poll.result() == (409, "Conflict: terminated by setWebhook request")
     await api.ok("deleteWebhook")

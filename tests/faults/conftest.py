@@ -16,3 +16,12 @@ async def sending(
     """Outbox, delivery and a local Telegram; nothing paces but the story."""
     async with post(tmp_path, START, database_url=chosen_database_url) as running:
         yield running
+
+
+@pytest.fixture
+async def impatient(
+    tmp_path: Path, failures: list[str], chosen_database_url: str
+) -> AsyncIterator[Post]:
+    """The same, for stories of silence: a call that is not answered within a second is left."""
+    async with post(tmp_path, START, read_timeout_s=1, database_url=chosen_database_url) as running:
+        yield running

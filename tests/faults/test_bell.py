@@ -100,7 +100,7 @@ async def rounds_of(alarm: Alarm, number: int) -> None:
     """So many rounds end, long before the sweep would begin one."""
     running = asyncio.create_task(alarm.run())  # noqa: TID251 - awaited below
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while alarm.rounds < number:
                 alarm.ended.clear()
                 await alarm.ended.wait()

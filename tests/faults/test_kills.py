@@ -106,7 +106,8 @@ async def test_killed_at_any_instant_nothing_is_lost_and_nothing_comes_twice_unf
     began_s = SystemClock().monotonic()
     dice = random.Random(SEED)  # noqa: S311 - dice
     also = list(ALSO.values()) if PATIENTS >= LARGE else []
-    async with running_story(tmp_path, chosen_database_url) as story, zygote() as story.zygote:
+    async with zygote() as quick, running_story(tmp_path, chosen_database_url) as story:
+        story.zygote = quick
         await fill(story, PATIENTS, also)
         # Each kill has its share of what is to be sent: all of it would be gone by the first few.
         await story.falls_due(story.patients, SOME_DAY)

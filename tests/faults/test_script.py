@@ -136,11 +136,11 @@ class Script:
     async def _killed(self) -> None:
         await self.people()
         await self.story.dies()
-        asked = self.story.telegram.calls_of("getUpdates")[-1:]
+        polls = self.story.telegram.updates.polls
         await self.story.starts(quickly=True)
         # A start whose token is refused ends, as it should: the next scene is for one that runs.
         await self.story.telegram.wait_for(
-            lambda: self.story.telegram.calls_of("getUpdates")[-1:] != asked, 30
+            lambda: self.story.telegram.updates.polls > polls, 60, "the bot asks for updates"
         )
 
     async def _locked(self) -> None:
@@ -154,7 +154,8 @@ async def played(folder: Path, database_url: str) -> AsyncIterator[Script]:
     """A running bot with patients, and what must hold once all faults are over."""
     log.warning("AFTERCARE_SEED=%d replays this", SEED)
     dice = random.Random(SEED)  # noqa: S311 - dice
-    async with running_story(folder, database_url) as story, zygote() as story.zygote:
+    async with zygote() as quick, running_story(folder, database_url) as story:
+        story.zygote = quick
         await fill(story, PATIENTS)
         witness = Witness(story)
         script = Script(story, dice)

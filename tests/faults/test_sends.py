@@ -34,18 +34,20 @@ UNKNOWN: dict[str, Switch] = {
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before delivery", "after delivery"])
-async def test_an_unanswered_send_is_repeated_as_its_lane_says(sending: Post, after: bool) -> None:
+async def test_an_unanswered_send_is_repeated_as_its_lane_says(
+    impatient: Post, after: bool
+) -> None:
     cast = {
-        (kind, lane): await sending.patient(f"{kind} {lane}") for kind in UNKNOWN for lane in Lane
+        (kind, lane): await impatient.patient(f"{kind} {lane}") for kind in UNKNOWN for lane in Lane
     }
     rows = {}
     for (kind, lane), (person, patient) in cast.items():
-        UNKNOWN[kind](sending, person, 1, after)
-        rows[kind, lane] = await sending.queue(patient, lane)
-    await sending.pump()
+        UNKNOWN[kind](impatient, person, 1, after)
+        rows[kind, lane] = await impatient.queue(patient, lane)
+    await impatient.pump()
     early = int(after)
     for (kind, lane), (person, _) in cast.items():
-        state, attempts, maybe = await sending.states(rows[kind, lane])
+        state, attempts, maybe = await impatient.states(rows[kind, lane])
         if lane is Lane.DANGER:
             # Repeated at once: whoever is in danger rather reads it twice.
             assert (state, attempts, maybe) == (SENT, 2, 1), kind
@@ -56,30 +58,30 @@ async def test_an_unanswered_send_is_repeated_as_its_lane_says(sending: Post, af
         else:
             assert (state, attempts, maybe) == (QUEUED, 1, 1), (kind, lane)
             assert len(person.received) == early, (kind, lane)
-    await sending.after(59)
+    await impatient.after(59)
     assert [
         len(person.received) for (_, lane), (person, _) in cast.items() if lane is Lane.CARE
     ] == [early] * len(UNKNOWN)
-    await sending.after(2)
+    await impatient.after(2)
     for (kind, lane), (person, _) in cast.items():
         message = rows[kind, lane]
         if lane is Lane.COURTESY:
             assert len(person.received) == early, kind
-            assert await sending.reminder(message) == (
+            assert await impatient.reminder(message) == (
                 ReminderState.UNDELIVERED,
                 Reason.UNCONFIRMED,
             )
             continue
-        assert await sending.states(message) == (SENT, 2, 1), (kind, lane)
+        assert await impatient.states(message) == (SENT, 2, 1), (kind, lane)
         assert len(person.received) == 1 + early, (kind, lane)
         # Only a step says that it may come twice; nobody minds reading an answer again.
         assert person.last_message.text.startswith(TWICE) == (lane is Lane.CARE), (kind, lane)
         if lane is Lane.CARE:
-            assert await sending.reminder(message) == (ReminderState.SENT, None)
+            assert await impatient.reminder(message) == (ReminderState.SENT, None)
             assert person.last_message.labels == person.received[0].labels
-    sent = len(sending.telegram.calls_of("sendMessage"))
-    await sending.after(3600)
-    assert len(sending.telegram.calls_of("sendMessage")) == sent
+    sent = len(impatient.telegram.calls_of("sendMessage"))
+    await impatient.after(3600)
+    assert len(impatient.telegram.calls_of("sendMessage")) == sent
 
 
 async def test_a_second_silence_ends_it_unconfirmed_and_danger_goes_on(sending: Post) -> None:
@@ -412,17 +414,17 @@ ONCE: dict[str, tuple[Switch, MessageState, int, int, int]] = {
 
 @pytest.mark.parametrize("kind", ONCE)
 async def test_each_fault_leads_to_exactly_so_many_tries_and_copies(
-    sending: Post, kind: str
+    impatient: Post, kind: str
 ) -> None:
     switch, state, tries, copies, maybe = ONCE[kind]
-    ana, patient = await sending.patient()
-    switch(sending, ana, 1, kind.endswith("after"))
-    message = await sending.queue(patient, Lane.CARE)
-    await sending.pump()
+    ana, patient = await impatient.patient()
+    switch(impatient, ana, 1, kind.endswith("after"))
+    message = await impatient.queue(patient, Lane.CARE)
+    await impatient.pump()
     for _ in range(9):
-        await sending.after(10)
-    assert await sending.states(message) == (state, tries, maybe)
+        await impatient.after(10)
+    assert await impatient.states(message) == (state, tries, maybe)
     assert len(ana.received) == copies
-    assert len({call.at for call in sending.telegram.calls_of("sendMessage", ana)}) == tries
-    await sending.after(3600)
+    assert len({call.at for call in impatient.telegram.calls_of("sendMessage", ana)}) == tries
+    await impatient.after(3600)
     assert len(ana.received) == copies

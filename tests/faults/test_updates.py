@@ -71,7 +71,8 @@ async def test_killed_while_updates_come_in_each_is_kept_and_works_once(
     log.warning("AFTERCARE_SEED=%d replays this", SEED)
     began_s = SystemClock().monotonic()
     dice = random.Random(SEED)  # noqa: S311 - dice
-    async with running_story(tmp_path, chosen_database_url) as story, zygote() as story.zygote:
+    async with zygote() as quick, running_story(tmp_path, chosen_database_url) as story:
+        story.zygote = quick
         await fill(story, UPDATES // ACTS)
         # Their cards first: there is nothing to tap before.
         while not all(has_card(person) for person in story.patients):

@@ -58,7 +58,7 @@ async def sluggish() -> AsyncIterator[Sluggish]:
         server.close()
         for writer in slow.writers:
             writer.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(slow.ended) < len(slow.writers):  # noqa: ASYNC110 - it has no bell
                 await asyncio.sleep(0.005)
 

@@ -42,9 +42,9 @@ async def server(telegram: LocalTelegram) -> AsyncIterator[Server]:
         yield running
 
 
-def connection(base_url: str, token: str) -> Bot:
-    """A bot whose patience ends soon."""
-    request = HTTPXRequest(read_timeout=0.1, httpx_kwargs={"trust_env": False})
+def connection(base_url: str, token: str, patience_s: float = 20) -> Bot:
+    """A bot that waits so long for an answer."""
+    request = HTTPXRequest(read_timeout=patience_s, httpx_kwargs={"trust_env": False})
     return Bot(token, f"{base_url}/bot", request=request)
 
 
@@ -157,7 +157,7 @@ async def test_nothing_begins_to_leave_when_it_is_too_late(
 
 
 async def test_a_silence_is_unknown_whether_it_arrived_or_not(
-    telegram: LocalTelegram, telegram_bot: Bot, ana: Person
+    telegram: LocalTelegram, server: Server, ana: Person
 ) -> None:
     faults = telegram.faults
     silences: list[Callable[[bool], object]] = [
@@ -167,15 +167,16 @@ async def test_a_silence_is_unknown_whether_it_arrived_or_not(
         lambda after: faults.restart(None, delivered=after),
         lambda after: faults.error(None, 504, "Gateway Time-out", delivered=after),
     ]
-    for place, silence in enumerate(silences):
-        for arrived in (False, True):
-            known = len(ana.received)
-            silence(arrived)
-            outcome = await sender.deliver(telegram_bot, hello(ana))
-            assert isinstance(outcome, Unknown), (place, arrived)
-            assert len(ana.received) == known + arrived, (place, arrived)
-    faults.down = True
-    assert isinstance(await sender.deliver(telegram_bot, hello(ana)), Unknown)
+    async with connection(server.base_url, telegram.token, 1) as impatient:
+        for place, silence in enumerate(silences):
+            for arrived in (False, True):
+                known = len(ana.received)
+                silence(arrived)
+                outcome = await sender.deliver(impatient, hello(ana))
+                assert isinstance(outcome, Unknown), (place, arrived)
+                assert len(ana.received) == known + arrived, (place, arrived)
+        faults.down = True
+        assert isinstance(await sender.deliver(impatient, hello(ana)), Unknown)
 
 
 @pytest.mark.parametrize(
