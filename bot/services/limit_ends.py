@@ -67,14 +67,14 @@ async def _look(session: AsyncSession, deps: Deps, patient_id: int, now: datetim
         limit = planned.get(row.name)
         if limit is None:
             row.look_at = None
-        elif row.name in before:
-            # On until the visit: nothing is over before that.
-            row.look_at = before[row.name]
         elif row.name in kept:
             if rests:
                 row.look_at = _resumes_at(whole)
             else:
                 asked[row.message_id or 0].append(row)
+        elif row.name in before:
+            # On until the visit: nothing is over before that.
+            row.look_at = before[row.name]
         else:
             # To somebody whose skin is not calm nothing is said to be over.
             verdict = limits.at_end(

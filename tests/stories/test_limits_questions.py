@@ -145,3 +145,30 @@ async def test_nothing_is_over_that_a_message_before_a_visit_asks_for(clinic: Cl
     await ana.presses("Limits still on")
     assert "Until Tue 31 March, 11:00" in ana.last_message
     assert "- no peel, laser or other procedure there" in ana.last_message
+
+
+async def test_a_calm_skin_ends_nothing_that_a_message_before_a_visit_asks_for(
+    clinic: Clinic,
+) -> None:
+    ana = clinic.ana
+    acids, sauna = "acids (AHA, BHA), retinol or scrubs", "sauna, steam room or hot tub"
+    await clinic.enroll(ana)
+    await book(clinic, "Ana", "01.04.2026 11:00")
+    await clinic.tick("2026-03-17 10:00")
+    await ana.taps("Skin is not calm")
+    await clinic.tick("2026-03-18 18:00")
+    assert any("From now until then, on the area:" in words for words in ana.heard)
+    await ana.taps("Not yet", ana.find("a question on your limits"))
+    # While the skin is not calm both hold, and the question names both.
+    await clinic.tick("2026-03-19 18:00")
+    asked = ana.find("a question on your limits")
+    assert f"- {acids}\n" in asked.text
+    assert f"- {sauna}\n" in asked.text
+    await ana.taps("Yes, it is calm", asked)
+    assert "These limits are over:" in ana.last_message
+    assert f"- {sauna}\n" in ana.last_message
+    assert acids not in ana.last_message
+    await ana.presses("Limits still on")
+    until = "Until Wed 1 April, 11:00 (12 days and 16 hours left):"
+    assert f"{until}\n- no sunbed\n- no {acids}\n" in ana.last_message
+    assert sauna not in ana.last_message
