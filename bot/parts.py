@@ -8,6 +8,7 @@ from telegram.request import HTTPXRequest
 
 import bot
 from bot.clock import Clock
+from bot.incoming import telegram_http
 from bot.outgoing import catalogue, sender
 from bot.outgoing.texts import Texts
 from bot.services.delivery import SENDERS
@@ -67,7 +68,7 @@ def telegram_bot(options: Settings, polling: HTTPXRequest) -> ExtBot[None]:
         media_write_timeout=sender.READ_TIMEOUT_S,
         connect_timeout=sender.CONNECT_TIMEOUT_S,
         pool_timeout=sender.CONNECT_TIMEOUT_S,
-        httpx_kwargs={"trust_env": through_proxy(options)},
+        httpx_kwargs=telegram_http.options(trust_env=through_proxy(options)),
     )
     return ExtBot(
         token,

@@ -108,6 +108,24 @@ def failures() -> Iterator[list[str]]:
     assert not handler.seen, handler.seen
 
 
+@pytest.fixture
+def one_processor() -> Iterator[None]:
+    """The story keeps to one processor, that of its worker where there are several.
+
+    It goes to and fro between its loop and the database's driver, threads that wake each other: on
+    one processor that is several times as fast as across two. What it starts keeps to it as well,
+    so this is not for stories of other processes.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    all_of_them = os.sched_getaffinity(0)
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, {sorted(all_of_them)[worker % len(all_of_them)]})
+    yield
+    os.sched_setaffinity(0, all_of_them)
+
+
 def cast_of(whole: Rehearsal, third: str = "Ben") -> Clinic:
     """The usual people around a running bot; who has a phone on the page already keeps it."""
     telegram = whole.telegram
@@ -122,7 +140,7 @@ def cast_of(whole: Rehearsal, third: str = "Ben") -> Clinic:
 
 @pytest.fixture
 async def clinic(
-    tmp_path: Path, failures: list[str], chosen_database_url: str
+    tmp_path: Path, failures: list[str], chosen_database_url: str, one_processor: None
 ) -> AsyncIterator[Clinic]:
     """A demo clinic whose lead, Nour, has opened her link."""
     await begin(tmp_path, chosen_database_url)
@@ -142,7 +160,9 @@ async def clinic(
 
 
 @pytest.fixture
-async def both(tmp_path: Path, failures: list[str], database_url: str) -> AsyncIterator[Clinic]:
+async def both(
+    tmp_path: Path, failures: list[str], database_url: str, one_processor: None
+) -> AsyncIterator[Clinic]:
     """The same clinic on SQLite and on PostgreSQL, for stories in which storage matters."""
     await begin(tmp_path, database_url)
     async with rehearsal(

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -116,9 +118,23 @@ def _refusal(status: int, answer: bytes) -> PollError:
     return PollError("unreachable")
 
 
+@cache
+def _certificates(*, trust_env: bool) -> ssl.SSLContext:
+    """Return whom a connection trusts, read once: 30 ms of certificates for every pool else."""
+    return httpx.create_ssl_context(trust_env=trust_env)
+
+
+def options(*, trust_env: bool) -> dict[str, Any]:
+    """Return what httpx is told for every connection to Telegram.
+
+    With ``trust_env`` it goes through the machine's proxy, if there is one.
+    """
+    return {"trust_env": trust_env, "verify": _certificates(trust_env=trust_env)}
+
+
 def poll_request(*, trust_env: bool = False) -> HTTPXRequest:
     """Return a transport for polling; more than one connection, so a torn poll cannot starve it.
 
     With ``trust_env`` it goes through the machine's proxy, if there is one.
     """
-    return HTTPXRequest(connection_pool_size=4, httpx_kwargs={"trust_env": trust_env})
+    return HTTPXRequest(connection_pool_size=4, httpx_kwargs=options(trust_env=trust_env))

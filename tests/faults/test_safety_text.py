@@ -42,7 +42,9 @@ SQLITE = pytest.mark.parametrize("database_url", [""], ids=["sqlite"])
 
 
 @pytest.fixture
-async def story(tmp_path: Path, failures: list[str], database_url: str) -> AsyncIterator[Clinic]:
+async def story(
+    tmp_path: Path, failures: list[str], database_url: str, one_processor: None
+) -> AsyncIterator[Clinic]:
     """The usual clinic on either database, with a bot that waits a second and no longer."""
     await begin(tmp_path, database_url)
     async with rehearsal(

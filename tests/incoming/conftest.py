@@ -145,7 +145,7 @@ async def running_desk(folder: Path, database_url: str) -> AsyncIterator[Desk]:
 
 @pytest.fixture
 async def desk(
-    tmp_path: Path, failures: list[str], chosen_database_url: str
+    tmp_path: Path, failures: list[str], chosen_database_url: str, one_processor: None
 ) -> AsyncIterator[Desk]:
     """The receiving half of a bot."""
     async with running_desk(tmp_path, chosen_database_url) as running:
@@ -154,7 +154,7 @@ async def desk(
 
 @pytest.fixture
 async def either_desk(
-    tmp_path: Path, failures: list[str], database_url: str
+    tmp_path: Path, failures: list[str], database_url: str, one_processor: None
 ) -> AsyncIterator[Desk]:
     """The receiving half on SQLite and on PostgreSQL."""
     async with running_desk(tmp_path, database_url) as running:
