@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests wait for clocks and servers half of their time: one more than the machine has cores.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
+# One for each core: stories keep to theirs (tests/conftest.py), and one more worker slows the others.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-postgresql prove mutants install lint screenshots bench lock clean

@@ -110,18 +110,19 @@ def failures() -> Iterator[list[str]]:
 
 @pytest.fixture
 def one_processor() -> Iterator[None]:
-    """The story keeps to one processor, that of its worker where there are several.
+    """The story keeps to the processor of its worker, where there are several.
 
     It goes to and fro between its loop and the database's driver, threads that wake each other: on
     one processor that is several times as fast as across two. What it starts keeps to it as well,
     so this is not for stories of other processes.
     """
-    if not hasattr(os, "sched_setaffinity"):
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if not worker or not hasattr(os, "sched_setaffinity"):
+        # Two runs by hand would both choose the first.
         yield
         return
     all_of_them = os.sched_getaffinity(0)
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    os.sched_setaffinity(0, {sorted(all_of_them)[worker % len(all_of_them)]})
+    os.sched_setaffinity(0, {sorted(all_of_them)[int(worker) % len(all_of_them)]})
     yield
     os.sched_setaffinity(0, all_of_them)
 

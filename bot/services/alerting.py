@@ -13,10 +13,11 @@ from bot.domain.opening import Opening
 from bot.domain.states import AlertState, Lane, Level, PatientState
 from bot.outgoing import buttons, dates
 from bot.outgoing.buttons import Button
-from bot.services import limit_rows, phones, photo_requests, situation, team, words
+from bot.services import holding, limit_rows, phones, photo_requests, situation, team, words
 from bot.services.deps import new_ref
 from bot.services.enrolling import lead_or_practitioner
 from bot.services.errors import StaleButton
+from bot.services.holding import Why
 from bot.services.situation import Situation
 from bot.services.turn import Turn
 from bot.storage import sealed
@@ -107,9 +108,19 @@ async def waiting(turn: Turn, patient: Patient) -> Alert | None:
     """Return an urgent alert about the patient that is pushed already, as nobody has taken it.
 
     Whoever writes ten words of danger is one patient in danger: ten alerts would hold up others'.
+    One whose pushes are over, or rest until a restored database is released, would tell nobody.
     """
+    held = await holding.held(turn.session)
+    since = held.since if held is not None and held.why is Why.RESTORED else None
     found = await alerts.open_of_patient(turn.session, patient.id or 0)
-    urgent = [each for each in found if each.level in LOUD and each.state is AlertState.OPEN]
+    urgent = [
+        each
+        for each in found
+        if each.level in LOUD
+        and each.state is AlertState.OPEN
+        and each.due_at is not None
+        and (since is None or each.opened_at >= since)
+    ]
     return urgent[-1] if urgent else None
 
 
@@ -154,25 +165,39 @@ async def push(
             continue
         if again and await alerts.waits_for(turn.session, practitioner.id or 0, alert.ref):
             continue
-        await turn.tell(
-            practitioner,
-            "alerts/again" if again else "alerts/report",
-            values,
-            [
-                [Button(label="i_am_on_it", data=buttons.pack("ack", alert.ref))],
-                [Button(label="open_card", data=buttons.pack("card", patient.ref))],
-            ],
-            patient=patient,
-            lane=Lane.DANGER,
-            report=alert.ref,
-            due_at=due_at,
-        )
-        alerts.note(turn.session, alert, "told", turn.now, practitioner.id)
+        template = "alerts/again" if again else "alerts/report"
+        await _show(turn, alert, patient, practitioner, template, values, due_at)
         told += 1
     if again:
         alert.rounds += 1
         turn.session.add(alert)
     return told
+
+
+async def _show(
+    turn: Turn,
+    alert: Alert,
+    patient: Patient,
+    practitioner: Practitioner,
+    template: str,
+    values: Mapping[str, Any],
+    due_at: datetime | None = None,
+) -> None:
+    """Queue the alert, loud, to one person, and put on record that they were told."""
+    await turn.tell(
+        practitioner,
+        template,
+        values,
+        [
+            [Button(label="i_am_on_it", data=buttons.pack("ack", alert.ref))],
+            [Button(label="open_card", data=buttons.pack("card", patient.ref))],
+        ],
+        patient=patient,
+        lane=Lane.DANGER,
+        report=alert.ref,
+        due_at=due_at,
+    )
+    alerts.note(turn.session, alert, "told", turn.now, practitioner.id)
 
 
 async def values_of(turn: Turn, alert: Alert, patient: Patient) -> dict[str, Any]:
@@ -226,13 +251,13 @@ async def also_reported(turn: Turn, alert: Alert, patient: Patient, reported: Re
 
 
 async def also_written(
-    turn: Turn, alert: Alert, patient: Patient, reported: Reported, text: str
+    turn: Turn, alert: Alert, patient: Patient, reported: Reported, text: str, *, anew: bool
 ) -> None:
     """Add words of danger to an alert that nobody has taken yet.
 
-    The first of them reach whoever is on call at once, and the patient as a new note for the
-    doctor; what follows comes with the next push. Whoever gets what the patient sends reads it
-    there, and not twice.
+    The first of them, and those that end a list opened ``anew``, reach whoever is on call at once,
+    and the patient as a new note for the doctor; what follows comes with the next push. Whoever
+    gets what the patient sends reads it there, and not twice.
     """
     kept = sealed.read(turn.session, alert)
     known = [(section, key) for section, key in kept["reported"]]
@@ -242,7 +267,7 @@ async def also_written(
     more = {"reported": [list(each) for each in both], "quoted": quoted}
     sealed.write(turn.session, alert, {**kept, **more})
     turn.session.add(alert)
-    if not said:
+    if anew or not said:
         hear = {each.id for each in await team.responders(turn.session, patient, urgent=True)}
         await push(turn, alert, patient, (To.ON_CALL,), but=hear)
         whole = await situation.read(turn.session, patient.id or 0)
@@ -346,7 +371,7 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
     if first:
         _arm(alert)
         turn.session.add(alert)
-        await _take_the_rest(turn, alert, practitioner)
+        await _take_the_rest(turn, alert, patient, practitioner)
     alerts.note(turn.session, alert, "acknowledged", turn.now, practitioner.id)
     owner = practitioner
     if not first and alert.acked_by is not None:
@@ -383,11 +408,14 @@ async def acknowledge(turn: Turn, ref: str) -> Alert:
     return alert
 
 
-async def _take_the_rest(turn: Turn, alert: Alert, practitioner: Practitioner) -> None:
+async def _take_the_rest(
+    turn: Turn, alert: Alert, patient: Patient, practitioner: Practitioner
+) -> None:
     """Take what else is urgent about the patient and is no worse: it is one patient to look after.
 
-    Or the patient would read that somebody has seen the report, and then that nobody has. What is
-    less than urgent has a promise of its own, and waits for whoever it was promised of.
+    Or the patient would read that somebody has seen the report, and then that nobody has. Whoever
+    was not told of it yet reads it now. What is less than urgent has a promise of its own, and
+    waits for whoever it was promised of.
     """
     for other in await alerts.open_of_patient(turn.session, alert.patient_id):
         worse = triage.highest([other.level, alert.level]) is not alert.level
@@ -399,6 +427,9 @@ async def _take_the_rest(turn: Turn, alert: Alert, practitioner: Practitioner) -
             await turn.session.refresh(other)
             _arm(other)
             turn.session.add(other)
+            if not await alerts.was_told(turn.session, other.id or 0, practitioner.id or 0):
+                values = await values_of(turn, other, patient)
+                await _show(turn, other, patient, practitioner, "alerts/report", values)
             alerts.note(turn.session, other, "acknowledged", turn.now, practitioner.id)
 
 

@@ -186,14 +186,11 @@ async def _unsure(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> N
 
 
 async def _let_go(turn: Turn, whole: Situation, row: Reminder) -> list[str]:
-    """End what was kept on of the limits that the message lifts; return what is over, in words.
-
-    What a message before a visit has asked for is on until then, calm or not.
-    """
-    names, before = limit_rows.lifted(whole, row), whole.until_visits(turn.now)
+    """End what was kept on of the limits that the message lifts; return what is over, in words."""
+    names = limit_rows.lifted(whole, row)
     over = await limit_rows.let_go(turn.session, whole, names, turn.now)
     catalogue, language = turn.deps.catalogue, whole.patient.language
-    return [catalogue.label(language, "limits", limit) for limit in over if limit not in before]
+    return [catalogue.label(language, "limits", limit) for limit in over]
 
 
 async def _not_calm(turn: Turn, whole: Situation, row: Reminder, _step: Step) -> None:

@@ -115,15 +115,18 @@ async def let_go(
 ) -> list[str]:
     """End what was kept on of these limits; return those that are over, which count as told.
 
-    ``by`` is the person of the clinic who says so; else it is the patient's own word.
+    What a message before a visit has asked for is on until then, whoever says that the skin is
+    calm. ``by`` is the person of the clinic who says so; else it is the patient's own word.
     """
     over: list[str] = []
-    planned, kept = whole.planned_limits(), whole.kept()
+    planned, kept, before = whole.planned_limits(), whole.kept(), whole.until_visits(now)
     for name, row in kept.items():
         if name not in names:
             continue
         row.kept_at, row.ended_by = None, by
-        if planned[name].ends_at <= now:
+        if name in before:
+            row.look_at = before[name]
+        elif planned[name].ends_at <= now:
             row.told_at, row.look_at = now, None
             over.append(name)
         else:
@@ -136,11 +139,11 @@ async def let_go(
 async def may_say(session: AsyncSession, row: Message, whole: Situation, now: datetime) -> Verdict:
     """Return whether a notice or a question on limits that waited may still leave.
 
-    It is not to follow a report of danger, a pause or another "Not yet" that came meanwhile. A
-    notice waits until a report is closed, as nothing else says what a person of the clinic ended.
-    What is dropped counts as never said, and is looked at anew.
+    It is not to follow a report of danger, a pause, another "Not yet" or a message before a visit
+    that came meanwhile. A notice waits until a report is closed, as nothing else says what a person
+    of the clinic ended. What is dropped counts as never said, and is looked at anew.
     """
-    kept = whole.kept()
+    kept, before = whole.kept(), whole.until_visits(now)
     paused = whole.patient.paused_until is not None
     if row.template == AGAIN:
         asked = [each for each in kept.values() if each.asked_at == row.queued_at]
@@ -149,13 +152,14 @@ async def may_say(session: AsyncSession, row: Message, whole: Situation, now: da
         for each in asked:
             each.asked_at, each.look_at = None, now
             session.add(each)
-    elif not kept:
-        return Wait() if paused or whole.reported else Go()
     else:
-        for each in (await _rows(session, whole)).values():
-            if each.told_at == row.queued_at:
-                each.told_at = None
-                each.look_at = each.look_at if each.name in kept else now
-                session.add(each)
+        rows = (await _rows(session, whole)).values()
+        said = [each for each in rows if each.told_at == row.queued_at]
+        if not kept and not any(each.name in before for each in said):
+            return Wait() if paused or whole.reported else Go()
+        for each in said:
+            each.told_at = None
+            each.look_at = each.look_at if each.name in kept else now
+            session.add(each)
     await session.flush()
     return Drop(Reason.REPLACED)

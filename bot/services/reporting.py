@@ -304,7 +304,8 @@ async def words_of_danger(turn: Turn, patient: Patient, text: str) -> Alert:
         reported = [each for each in _reported(said) if each[0] != "reports"] + reported
     alert = await alerting.waiting(turn, patient)
     if alert is not None and triage.highest([alert.level, level]) is alert.level:
-        await alerting.also_written(turn, alert, patient, reported, text)
+        anew = report is not None
+        await alerting.also_written(turn, alert, patient, reported, text, anew=anew)
         return alert
     alert = await alerting.raise_alert(turn, patient, level, reported, report, quoted=text)
     if level is Level.EMERGENCY:

@@ -172,3 +172,23 @@ async def test_a_calm_skin_ends_nothing_that_a_message_before_a_visit_asks_for(
     until = "Until Wed 1 April, 11:00 (12 days and 16 hours left):"
     assert f"{until}\n- no sunbed\n- no {acids}\n" in ana.last_message
     assert sauna not in ana.last_message
+
+
+async def test_nobody_of_the_clinic_ends_what_a_message_before_a_visit_asks_for(
+    clinic: Clinic,
+) -> None:
+    ana, nour = clinic.ana, clinic.nour
+    await clinic.enroll(ana)
+    await book(clinic, "Ana", "01.04.2026 11:00")
+    await clinic.tick("2026-03-17 10:00")
+    await ana.taps("Skin is not calm")
+    await clinic.tick("2026-03-19 12:00")
+    await card_of(clinic, "Ana")
+    ana.news()
+    await nour.taps("End the kept limits")
+    (notice,) = ana.news()
+    assert "- sauna, steam room or hot tub\n" in notice
+    assert "acids" not in notice
+    assert "sunbed" not in notice
+    await ana.presses("Limits still on")
+    assert "- no sunbed\n- no acids" in ana.last_message

@@ -1,6 +1,8 @@
 """Something is wrong: from the first tap to a person, minute by minute, in the very words."""
 
 from bot.domain.triage import GROUPS, Group
+from bot.services import holding
+from bot.services.holding import Why
 from bot.storage.queries import people
 from tests.cast import Actor, Clinic
 
@@ -672,3 +674,77 @@ async def test_after_a_hospital_somebody_has_to_say_that_it_goes_on(clinic: Clin
     ana.news()
     await clinic.tick("2026-04-08 12:00")
     assert ana.news() == []
+
+
+async def test_words_of_danger_begin_anew_where_nobody_is_pushed_any_more(clinic: Clinic) -> None:
+    ana = clinic.ana
+    omar = await colleague(clinic, "Omar")
+    await on_duty(clinic, "Omar", "Put on call")
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.says("there is pus")
+    await clinic.forward(hours=3)
+    # Two hours after the last push the alert is marked as one that reached nobody.
+    assert [row["state"] for row in await clinic.rows("SELECT * FROM v_alert")] == ["open"]
+    omar.news()
+    ana.news()
+    await ana.presses("Something is wrong")
+    await ana.says("I cannot breathe")
+    assert any(words.startswith("URGENT: Ana") for words in omar.news())
+    await clinic.forward(minutes=40)
+    assert any("please do not wait for us" in words for words in ana.news())
+    assert len(await clinic.rows("SELECT * FROM v_alert")) == 2
+
+
+async def test_words_of_danger_begin_anew_on_a_restored_database(clinic: Clinic) -> None:
+    ana = clinic.ana
+    omar = await colleague(clinic, "Omar")
+    await on_duty(clinic, "Omar", "Put on call")
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.says("there is pus")
+    await clinic.forward(minutes=1)
+    async with clinic.rehearsal.app.deps.database.write() as session:
+        await holding.hold(session, Why.RESTORED, clinic.now)
+    before = len(await clinic.rows("SELECT * FROM v_alert"))
+    await ana.person.presses("Something is wrong")
+    await ana.person.says("I cannot breathe")
+    await omar.person.hears(lambda shown: "I cannot breathe" in shown.text)
+    assert len(await clinic.rows("SELECT * FROM v_alert")) == before + 1
+
+
+async def test_words_that_end_a_second_list_reach_whoever_is_on_call_at_once(
+    clinic: Clinic,
+) -> None:
+    ana = clinic.ana
+    omar = await colleague(clinic, "Omar")
+    await on_duty(clinic, "Omar", "Put on call")
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.says("there is pus")
+    await ana.presses("Something is wrong")
+    await ana.taps("Something milder")
+    omar.news()
+    await ana.says("it turned white")
+    assert any("it turned white" in words for words in omar.news())
+    assert len(await clinic.rows("SELECT * FROM v_alert")) == 1
+
+
+async def test_whoever_takes_one_report_reads_the_others_that_they_take(clinic: Clinic) -> None:
+    ana = clinic.ana
+    maya = await colleague(clinic, "Maya")
+    await on_duty(clinic, "Maya", "Make backup")
+    await clinic.enroll(ana)
+    await clinic.tick("2026-03-11 11:00")
+    await ana.reports("Pain, skin or weakness", "Strong or growing pain", "Done")
+    await clinic.forward(minutes=10)
+    await ana.reports("Pain, skin or weakness", "Cold, numb, blotchy skin", "Done")
+    await clinic.forward(minutes=1)
+    # The second has not reached the backup yet.
+    assert not any("blotchy" in words for words in maya.news())
+    await maya.taps("I am on it")
+    news = maya.news()
+    assert sum("blotchy" in words for words in news) == 1
+    assert "You are on it." in news[-1]
+    states = await clinic.rows("SELECT state FROM v_alert")
+    assert [row["state"] for row in states] == ["acknowledged"] * 2

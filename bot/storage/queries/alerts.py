@@ -204,6 +204,20 @@ async def log_of(session: AsyncSession, alert_id: int) -> Sequence[AlertLog]:
     return found.all()
 
 
+async def was_told(session: AsyncSession, alert_id: int, practitioner_id: int) -> bool:
+    """Say whether the alert was ever queued to that practitioner."""
+    found = await session.exec(
+        select(AlertLog.id)
+        .where(
+            AlertLog.alert_id == alert_id,
+            AlertLog.practitioner_id == practitioner_id,
+            AlertLog.act == "told",
+        )
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 async def report_by_ref(session: AsyncSession, ref: str) -> Report | None:
     """Return the report with that reference, locked until this transaction ends."""
     found = await session.exec(
